@@ -1,0 +1,32 @@
+"""Postroom: queues for the work that a web application must not make its users wait for."""
+
+from postroom.publish.publish import aqueue_json_publish, queue_json_publish, queue_json_publish_many
+from postroom.queues.assign import assign_queue
+from postroom.queues.middleware import around_consume, around_publish
+from postroom.queues.queue import Queue
+from postroom.queues.signals import Bury, Drop, Retry, TimeLimitReached
+from postroom.queues.worker import BatchWorker, Worker
+from postroom.settings import configure
+from postroom.wire.event import Event, current_event, current_events
+
+__all__ = [
+    "BatchWorker",
+    "Bury",
+    "Drop",
+    "Event",
+    "Queue",
+    "Retry",
+    "TimeLimitReached",
+    "Worker",
+    "aqueue_json_publish",
+    "around_consume",
+    "around_publish",
+    "assign_queue",
+    "configure",
+    "current_event",
+    "current_events",
+    "queue_json_publish",
+    "queue_json_publish_many",
+]
+
+__version__ = "0.1.0"
