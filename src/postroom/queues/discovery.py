@@ -1,0 +1,46 @@
+"""Importing an application so that its declarations fill the registry."""
+
+import importlib
+import importlib.util
+
+from postroom.errors import DeclarationError
+
+from . import registry
+
+DJANGO = "django"
+
+
+def load(app: str) -> None:
+    """Imports the module ``app`` and, where they exist, its ``queues`` and ``workers``.
+
+    ``"django"`` stands for the Django project of DJANGO_SETTINGS_MODULE: the installed apps' ``queues.py`` and
+    ``workers.py`` are imported. An import error of the application's own passes through.
+    Raises DeclarationError when there is no such module.
+    """
+    if app == DJANGO:
+        bootstrap = importlib.import_module("postroom.django.bootstrap")
+        bootstrap.load_project()
+        return
+    try:
+        found = importlib.util.find_spec(app)
+    except ModuleNotFoundError as error:
+        if error.name is None or not app.startswith(error.name):
+            raise
+        found = None
+    if found is None:
+        raise DeclarationError(f"there is no module {app!r} to import; is --app right, and the folder?")
+    module = importlib.import_module(app)
+    if hasattr(module, "__path__"):
+        for name in ("queues", "workers"):
+            load_submodule(app, name)
+
+
+def load_submodule(package: str, name: str) -> None:
+    """Imports ``package.name`` if there is one."""
+    if importlib.util.find_spec(f"{package}.{name}") is not None:
+        importlib.import_module(f"{package}.{name}")
+
+
+def import_workers_of(package: str) -> None:
+    """Makes an unknown queue's name import ``package.workers`` once before it is an error."""
+    registry.on_unknown_queue(lambda: load_submodule(package, "workers"))
