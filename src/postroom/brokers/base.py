@@ -1,0 +1,164 @@
+"""What every broker can do: three small protocols, and the values that pass through them.
+
+A *broker* is one process's way to a place where events wait. Publishing and control are synchronous and may
+be called from any thread and after a fork. A *hold* is a consumer's grip on the events it has taken; it lives
+on the consumer's asyncio loop and speaks to a *listener*.
+"""
+
+import asyncio
+import enum
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from postroom.wire.message import Headers, Message
+
+DEAD_SUFFIX = ".dead"
+
+
+class Delivery(Struct, eq=False):
+    """One event in a consumer's hand, until it is settled or the hold is lost.
+
+    ``returns`` is how often the event was handed to a consumer before and came back without any outcome, as
+    far as the broker counts it; ``tag`` is the broker's own handle and means nothing to anybody else.
+    """
+
+    queue: str
+    message: Message
+    returns: int
+    tag: Any
+
+
+class Figures(Struct, frozen=True):
+    """A queue at one moment. None is what this broker cannot tell.
+
+    ``oldest`` is the age in seconds of the oldest ready event.
+    """
+
+    ready: int
+    in_hand: int | None
+    delayed: int | None
+    dead: int
+    consumers: int
+    oldest: float | None
+    paused: bool
+
+
+class Fate(enum.Enum):
+    """What becomes of a dead letter in ``Broker.sweep_dead``."""
+
+    KEEP = "keep"
+    REQUEUE = "requeue"
+    DROP = "drop"
+
+
+class Listener(Protocol):
+    """What a hold calls, always on its loop."""
+
+    def delivered(self, deliveries: list[Delivery]) -> None:
+        """Events of one or more subscribed queues have been taken, oldest first within a queue."""
+
+    def lost(self, why: str) -> None:
+        """The connection is gone and every delivery so far is void: the broker will hand them out again.
+
+        The hold reconnects by itself, for ever, and subscribes again to what was subscribed.
+        """
+
+    def regained(self) -> None:
+        """The connection is back, and all subscriptions with it. Not called for the first connection."""
+
+    def paused(self, queue: str) -> None:
+        """The queue has been paused: nothing more is delivered. What has not been started should go back."""
+
+    def resumed(self, queue: str) -> None:
+        """The queue is no longer paused; deliveries begin again by themselves."""
+
+
+class Hold(Protocol):
+    """A consumer's grip on the events it has taken. Settling a delivery of a lost connection does nothing."""
+
+    async def open(self) -> None:
+        """Connects. Raises BrokerError when what is wrong will not mend itself (a wrong password, a wrong
+        address, no such host); otherwise keeps trying, with back-off and jitter, until connected."""
+
+    def subscribe(self, queue: str, prefetch: int) -> None:
+        """Takes events of ``queue``, holding at most about ``prefetch`` unsettled ones; declares the queue
+        where it does not exist. Called again, it changes the limit."""
+
+    def unsubscribe(self, queue: str) -> None:
+        """Takes no more events of ``queue``. Those taken stay in hand."""
+
+    def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """These are done: they leave their queue. Returns at once; acknowledgements may be sent together,
+        within 5 ms."""
+
+    async def reschedule(self, delivery: Delivery, headers: Headers, delay: float) -> bool:
+        """Replaces the event by a copy with these headers, due in ``delay`` seconds (0: at once, behind those
+        that wait). The copy is confirmed before the original leaves. False if the hold was lost meanwhile:
+        then the original comes back (and, if only its ack was lost, the copy too)."""
+
+    async def bury(self, delivery: Delivery, headers: Headers) -> bool:
+        """Moves the event to the queue's dead letters with these headers, confirmed before it leaves.
+        False as in ``reschedule``."""
+
+    def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """These were not started: back to their queue, to where they were, and nothing counted where the
+        broker allows that. Returns at once."""
+
+    async def close(self) -> None:
+        """Sends what is still to be sent, gives back what is in hand, and disconnects. Within 5 seconds."""
+
+
+class Broker(Protocol):
+    """One process's way to a place where events wait."""
+
+    url: str
+    """As given, the password masked: fit for logs."""
+
+    def declare(self, queue: str) -> None:
+        """Makes the queue, and the one for its dead letters, where they do not exist.
+        Raises BrokerError."""
+
+    def publish(self, queue: str, messages: Sequence[Message], delay: float, timeout: float) -> None:
+        """Returns when all messages are safe on disk, within ``timeout`` seconds, in order; declares the
+        queue where it does not exist. ``delay``: seconds until they are due. Raises NotPublished or
+        PublishUnknown, which name the unpublished; PublishUnknown if for any of them it is unknown."""
+
+    def hold(self, loop: asyncio.AbstractEventLoop, listener: Listener, name: str) -> Hold:
+        """A consumer's grip, not yet open. ``name`` tells people whose it is."""
+
+    def queues(self) -> list[str]:
+        """The names of the queues that exist in the broker, without the ones for dead letters; empty where
+        the broker cannot tell."""
+
+    def figures(self, queue: str) -> Figures:
+        """The queue at this moment. Raises BrokerError."""
+
+    def delayed(self) -> int:
+        """How many events of all queues wait for their time."""
+
+    def peek(self, queue: str, limit: int) -> list[Message]:
+        """The first ``limit`` ready events, oldest first, without consuming or counting anything."""
+
+    def purge(self, queue: str) -> int:
+        """Deletes the events that wait (ready and, where the broker can tell whose they are, delayed);
+        those in hand stay. Returns how many."""
+
+    def purge_dead(self, queue: str) -> int:
+        """Deletes the queue's dead letters. Returns how many."""
+
+    def pause(self, queue: str) -> None:
+        """Stops consumption of the queue everywhere, durably, within 2 seconds for connected consumers."""
+
+    def resume(self, queue: str) -> None:
+        """Ends a pause."""
+
+    def sweep_dead(self, queue: str, judge: Callable[[Message], Fate]) -> dict[Fate, int]:
+        """Asks ``judge`` about every dead letter, oldest first, in bounded memory, and does as it says.
+
+        A requeued letter goes to the end of its queue with ``headers.revived`` headers, confirmed before it
+        leaves the dead letters. Returns how many met each fate."""
+
+    def close(self) -> None:
+        """Disconnects. The broker may be used again: it reconnects."""

@@ -1,0 +1,57 @@
+"""The one broker of this process, and the way that messages take to it."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+from postroom.brokers.base import Broker
+from postroom.brokers.connect import connect
+from postroom.queues.middleware import publishing
+from postroom.settings import changes, settings
+from postroom.wire.message import Message
+
+Route = Callable[[str, Sequence[Message], float], None]
+
+_lock = threading.Lock()
+_broker: Broker | None = None
+_built_at = -1
+_timeout = 5.0
+
+
+def broker() -> Broker:
+    """The broker of the settings in force, connected to when it is first used. Raises SettingsError."""
+    global _broker, _built_at, _timeout
+    if _broker is not None and _built_at == changes():
+        return _broker
+    with _lock:
+        if _broker is None or _built_at != changes():
+            current = settings()
+            if _broker is not None:
+                _broker.close()
+            _broker, _timeout = connect(current.broker, current.secrets), current.publish_timeout
+            _built_at = changes()
+        return _broker
+
+
+def publish_now(queue: str, messages: Sequence[Message], delay: float) -> None:
+    """Publishes and returns when the broker has confirmed all. Raises NotPublished or PublishUnknown."""
+    here = broker()
+    around = publishing(queue, list(messages))
+    if around is None:
+        here.publish(queue, messages, delay, _timeout)
+    else:
+        with around:
+            here.publish(queue, messages, delay, _timeout)
+
+
+_route: Route = publish_now
+
+
+def send(queue: str, messages: Sequence[Message], delay: float) -> None:
+    """Sends the messages the way that is set: at once, or as a framework prefers."""
+    _route(queue, messages, delay)
+
+
+def route(way: Route) -> None:
+    """Sets the way that every publish takes; ``publish_now`` is the default. Django's publishes on commit."""
+    global _route
+    _route = way
