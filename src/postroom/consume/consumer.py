@@ -1,0 +1,326 @@
+"""The consumer: what comes from the broker goes to executors, what they report becomes a verdict."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from typing import Any
+
+from msgspec import Struct
+
+from postroom.brokers.base import Delivery
+from postroom.brokers.connect import connect
+from postroom.errors import BrokerError, DeclarationError, SettingsError, UnknownQueue
+from postroom.execute.protocol import (
+    Declared,
+    Done,
+    Failed,
+    GaveBack,
+    QueueDeclaration,
+    Ready,
+    Start,
+    StartFailed,
+    Up,
+)
+
+from .child import Child
+from .children import Children
+from .choice import chosen
+from .desk import Desk, Place
+from .intake import Intake
+from .limits import TICK, TimeKeeper
+from .reception import Reception
+from .team import Team
+
+log = logging.getLogger("postroom")
+
+
+class Options(Struct, frozen=True):
+    """``queues``: names, or None for all. ``grace``: seconds that events in hand get when the consumer stops,
+    and between a soft time limit and the hard one. ``each``: a line on stdout for every event."""
+
+    app: str
+    queues: list[str] | None
+    flags: dict[str, str]
+    grace: float = 8.0
+    each: bool = False
+
+
+class Consumer:
+    """One ``process_queue``: its life, and what its executors say."""
+
+    def __init__(self, options: Options) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.grace = options.grace
+        self._options = options
+        self._children = Children(self.loop, self._died)
+        self._teams: list[Team] = []
+        self._reception = Reception(self._children)
+        self._desk: Desk
+        self._keeper = TimeKeeper(options.grace)
+        self._first: asyncio.Future[Declared] = self.loop.create_future()
+        self._stop_asked = asyncio.Event()
+        self._at_once = asyncio.Event()
+
+    # Life -------------------------------------------------------------------------------------------
+
+    async def run(self) -> int:
+        """Consumes until it is told to stop. Returns the exit status: 0. Raises PostroomError where it cannot
+        begin."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.loop.add_signal_handler(number, self._ask_to_stop)
+        self.loop.add_signal_handler(signal.SIGQUIT, self._ask_to_stop_at_once)
+        first = self.spawn()
+        declared = await self._first_declarations()
+        if declared is None:
+            return 0
+        broker = connect(declared.broker, declared.secrets)
+        queues = chosen(declared.queues, self._options.queues)
+        name = f"{socket.gethostname()}:{os.getpid()}"
+        self._desk = Desk(self.loop, broker.hold(self.loop, self._reception, name))
+        self._reception.desk = self._desk
+        self._form_teams(queues)
+        if not await self._open():
+            return 0
+        if first.process.returncode is None:
+            self._teams[0].start(first)
+            self._teams[0].declared(first)
+        else:
+            self._teams[0].start()
+        for team in self._teams[1:]:
+            team.start()
+        log.info("%s: consuming %s", broker.url, ", ".join(sorted(self._desk.places)))
+        self._tick()
+        await self._stop_asked.wait()
+        await self._drain()
+        return 0
+
+    async def _first_declarations(self) -> Declared | None:
+        if await self._unless_stopped(self._first):
+            return self._first.result()
+        return None
+
+    async def _open(self) -> bool:
+        opening = self.loop.create_task(self._desk.hold.open())
+        if await self._unless_stopped(opening):
+            opening.result()
+            return True
+        opening.cancel()
+        return False
+
+    async def _unless_stopped(self, wanted: "asyncio.Future[Any]") -> bool:
+        """Waits. False if a stop was asked for first: then the executors are killed."""
+        stop = self.loop.create_task(self._stop_asked.wait())
+        both: set[asyncio.Future[Any]] = {wanted, stop}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if wanted.done():
+            return True
+        for child in self._children:
+            child.kill()
+        return False
+
+    def _form_teams(self, queues: list[QueueDeclaration]) -> None:
+        """Queues of one thread share an executor; each other queue has its own, or several."""
+        small = [q for q in queues if q.processes == 1 and q.concurrency == 1 and q.kind != "async"]
+        groups = [([queue], queue.processes) for queue in queues if queue not in small]
+        if small:
+            groups.insert(0, (small, 1))
+        for members, size in groups:
+            team = Team(self, [Intake(queue) for queue in members], size)
+            self._teams.append(team)
+            for lane, intake in enumerate(team.intakes):
+                self._desk.places[intake.name] = Place(team, lane, intake)
+
+    def _ask_to_stop(self) -> None:
+        if self._stop_asked.is_set():
+            self._at_once.set()
+        self._stop_asked.set()
+
+    def _ask_to_stop_at_once(self) -> None:
+        self._at_once.set()
+        self._stop_asked.set()
+
+    async def _drain(self) -> None:
+        """No new events; those not begun go back; those in hand get their grace."""
+        self._reception.stopping = True
+        for name, place in self._desk.places.items():
+            place.team.stopping = True
+            self._desk.hold.unsubscribe(name)
+            self._desk.give_back(place.intake.clear())
+        for team in self._teams:
+            for _, group in team.suspects:
+                self._desk.give_back(group)
+            team.suspects.clear()
+        for child in self._children:
+            child.stop()
+        deadline = time.monotonic() + self.grace
+        while len(self._children) and time.monotonic() < deadline and not self._at_once.is_set():
+            await asyncio.sleep(0.01)
+        for child in self._children:
+            child.kill()
+        while len(self._children):
+            await asyncio.sleep(0.005)
+        await self._desk.settlement.finish(2.0)
+        await self._desk.hold.close()
+
+    # What the teams need -------------------------------------------------------------------------------
+
+    def spawn(self) -> Child:
+        """A new executor."""
+        start = Start(self._options.app, self._options.flags, sys.path, sys.stdin is not None and sys.stdin.isatty())
+        return self._children.add(Child(start, self.loop, self._said))
+
+    def acknowledge(self, child: Child, seqs: list[int]) -> None:
+        """These are done."""
+        self._desk.acknowledge(child, seqs)
+
+    def crashed(self, delivery: Delivery, void: bool, how: str) -> None:
+        """It killed its executor."""
+        self._desk.crashed(delivery, void, how)
+
+    def team_ready(self, team: Team) -> None:
+        """It can take events."""
+        for intake in team.intakes:
+            self._pace(team, intake)
+
+    def team_unable(self, team: Team) -> None:
+        """It cannot: what waits goes back, for others to take."""
+        for intake in team.intakes:
+            if intake.subscribed is not None:
+                self._desk.hold.unsubscribe(intake.name)
+                intake.subscribed = None
+            self._desk.give_back(intake.clear())
+
+    def _pace(self, team: Team, intake: Intake) -> None:
+        """Adapts how many events are held to the time they take; small changes are not worth a request."""
+        if not team.able or self._stop_asked.is_set():
+            return
+        wanted, had = intake.prefetch(team.size), intake.subscribed
+        if had is None or wanted >= 2 * had or wanted <= had // 2:
+            intake.subscribed = wanted
+            self._desk.hold.subscribe(intake.name, wanted)
+
+    # What executors say --------------------------------------------------------------------------------
+
+    def _said(self, child: Child, message: Up) -> None:
+        if isinstance(message, Done):
+            self._done(child, message)
+        elif isinstance(message, Failed):
+            self._failed(child, message)
+        elif isinstance(message, GaveBack):
+            self._gave_back(child, message)
+        elif isinstance(message, Declared):
+            self._declared(child, message)
+        elif isinstance(message, Ready):
+            self._team_of(child).became_ready(child)
+        elif isinstance(message, StartFailed):
+            self._start_failed(child, message)
+
+    def _done(self, child: Child, message: Done) -> None:
+        team = self._team_of(child)
+        intake = team.intakes[message.lane]
+        if self._options.each:
+            self._tell_each(child, message)
+        self.acknowledge(child, message.seqs)
+        child.done += len(message.seqs)
+        child.memory = message.memory
+        intake.measured(message.seconds, len(message.seqs))
+        team.recycle_if_due(child)
+        self._pace(team, intake)
+        team.pump()
+
+    def _tell_each(self, child: Child, message: Done) -> None:
+        took = 1000 * message.seconds / len(message.seqs)
+        lines = [
+            f"{entry[1].queue} {entry[1].message.id} ok {took:.3g} ms\n"
+            for seq in message.seqs
+            if (entry := child.outstanding.get(seq)) is not None
+        ]
+        sys.stdout.write("".join(lines))
+        sys.stdout.flush()
+
+    def _failed(self, child: Child, message: Failed) -> None:
+        self._desk.failed(child, message)
+        team = self._team_of(child)
+        intake = team.intakes[message.lane]
+        child.done += 1
+        intake.measured(message.seconds, 1)
+        team.recycle_if_due(child)
+        self._pace(team, intake)
+        team.pump()
+
+    def _gave_back(self, child: Child, message: GaveBack) -> None:
+        """Not begun before it stopped: to the others of its team, or back to the queue."""
+        team = self._team_of(child)
+        back: dict[int, list[Delivery]] = {}
+        for seq in message.seqs:
+            entry = child.settled(seq)
+            if entry is not None and not entry[2]:
+                back.setdefault(entry[0], []).append(entry[1])
+        for lane, deliveries in back.items():
+            if self._stop_asked.is_set():
+                self._desk.give_back(deliveries)
+            else:
+                team.intakes[lane].put_back(deliveries)
+        team.pump()
+
+    def _declared(self, child: Child, message: Declared) -> None:
+        if not self._first.done():
+            self._first.set_result(message)
+        else:
+            self._team_of(child).declared(child)
+
+    def _start_failed(self, child: Child, message: StartFailed) -> None:
+        if not self._first.done():
+            self._first.set_exception(DeclarationError(f"{self._options.app} cannot be started:\n{message.reason}"))
+        else:
+            self._team_of(child).start_failed(message.reason)
+
+    def _died(self, child: Child, status: int) -> None:
+        if not self._teams:
+            if not self._first.done():
+                self._first.set_exception(
+                    DeclarationError(f"the executor ended with status {status} while it imported {self._options.app}")
+                )
+            return
+        team = next((team for team in self._teams if child in team), None)
+        if team is None:
+            return
+        team.died(child, status)
+        if self._stop_asked.is_set():
+            # Killed at the end of its grace: what it had goes back.
+            for intake in team.intakes:
+                self._desk.give_back(intake.clear())
+            for _, group in team.suspects:
+                self._desk.give_back(group)
+            team.suspects.clear()
+
+    def _team_of(self, child: Child) -> Team:
+        return next(team for team in self._teams if child in team)
+
+    # Time ------------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        self.loop.call_later(TICK, self._tick)
+        for child in self._children:
+            if child.ready and child.outstanding:
+                # Finished behind an event that takes long: not yet reported, but the page tells.
+                finished = child.finished()
+                if finished:
+                    self.acknowledge(child, finished)
+                self._keeper.look(child)
+
+
+async def consume(options: Options) -> int:
+    """Runs a consumer. Returns the exit status; raises PostroomError where it cannot begin."""
+    consumer = Consumer(options)
+    try:
+        return await consumer.run()
+    except (BrokerError, SettingsError, DeclarationError, UnknownQueue):
+        for child in consumer._children:
+            child.kill()
+        raise

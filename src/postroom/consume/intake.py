@@ -1,0 +1,86 @@
+"""One queue's events in a consumer: those that wait to be handed down, and at what pace they are taken."""
+
+import time
+from collections import deque
+
+from postroom.brokers.base import Delivery
+from postroom.execute.protocol import QueueDeclaration
+from postroom.policy import pace
+
+
+class Intake:
+    """``waiting`` holds what is taken but not handed down. ``after_outage``: the broker has been away, and what
+    it hands out now came back for that reason, until an event arrives that is new."""
+
+    def __init__(self, declaration: QueueDeclaration) -> None:
+        self.declaration = declaration
+        self.name = declaration.name
+        self.is_batch = declaration.kind == "batch"
+        self.waiting: deque[Delivery] = deque()
+        self.mean: float | None = None
+        self.after_outage = False
+        self.subscribed: int | None = None
+        self._since: float | None = None
+
+    def add(self, delivery: Delivery) -> None:
+        """One more that waits."""
+        if not self.waiting:
+            self._since = time.monotonic()
+        self.waiting.append(delivery)
+
+    def put_back(self, deliveries: list[Delivery]) -> None:
+        """These wait again, ahead of all others, in their order."""
+        if not self.waiting:
+            self._since = time.monotonic()
+        self.waiting.extendleft(reversed(deliveries))
+
+    def clear(self) -> list[Delivery]:
+        """Nothing waits any more. Returns what did."""
+        all_of_it = list(self.waiting)
+        self.waiting.clear()
+        return all_of_it
+
+    def take(self, most: int) -> list[Delivery]:
+        """Up to ``most`` of those that wait, oldest first."""
+        waiting = self.waiting
+        if len(waiting) <= most:
+            return self.clear()
+        taken = [waiting.popleft() for _ in range(most)]
+        self._since = time.monotonic()
+        return taken
+
+    def batch_due(self) -> bool:
+        """A batch is full, or old enough."""
+        if len(self.waiting) >= self.declaration.batch_size:
+            return True
+        return bool(self.waiting) and self.due_in() <= 0
+
+    def due_in(self) -> float:
+        """Seconds until the oldest that waits is old enough to make a batch."""
+        since = self._since if self._since is not None else time.monotonic()
+        return since + self.declaration.batch_seconds - time.monotonic()
+
+    def measured(self, seconds: float, events: int) -> None:
+        """``events`` took ``seconds`` together."""
+        self.mean = pace.smooth(self.mean, seconds, events)
+
+    def room(self, load: int) -> int:
+        """How many events to hand to an executor that has ``load`` of this queue."""
+        slots = self.declaration.concurrency
+        if self.is_batch:
+            size = self.declaration.batch_size
+            # A second batch goes ahead only if one takes so little time that waiting for the next would show.
+            ahead = size if self.mean is not None and self.mean * size < pace.AHEAD_SECONDS else 0
+            return size if load <= ahead else 0
+        most = slots + pace.ahead(self.mean)
+        # Lists, not single events: refill when half is gone.
+        return most - load if load <= most - (most - slots) // 2 - 1 else 0
+
+    def prefetch(self, executors: int) -> int:
+        """How many events to hold, with so many executors."""
+        declared = self.declaration
+        if declared.prefetch is not None:
+            return declared.prefetch
+        if self.is_batch:
+            return min(20_000, declared.batch_size * (executors + 1))
+        return pace.prefetch(self.mean, declared.concurrency * executors)

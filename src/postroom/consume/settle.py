@@ -1,0 +1,118 @@
+"""Carrying out verdicts on the hold, and remembering those that could not be carried out."""
+
+import asyncio
+import logging
+import random
+import socket
+import time
+
+from postroom.brokers.base import Delivery, Hold
+from postroom.execute.protocol import Failed, QueueDeclaration
+from postroom.policy.verdict import (
+    Ack,
+    Bury,
+    Limits,
+    Moment,
+    Reschedule,
+    Verdict,
+    after_crash,
+    after_failure,
+    suspected,
+    too_large,
+)
+from postroom.wire import headers as h
+
+from .memory import Memory
+
+log = logging.getLogger("postroom")
+
+_HOST = socket.gethostname()
+
+
+class Settlement:
+    """What becomes of events. Replacing and burying take a while; ``finish`` waits for them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, hold: Hold, memory: Memory) -> None:
+        self._loop = loop
+        self._hold = hold
+        self._memory = memory
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def failed(self, delivery: Delivery, void: bool, failed: Failed, declared: QueueDeclaration) -> None:
+        """Not consumed."""
+        verdict = after_failure(
+            delivery.message, failed.kind, failed.error, failed.traceback, failed.after, _limits(declared), _moment()
+        )
+        if failed.kind == "drop":
+            log.warning("%s %s dropped: %s", delivery.queue, delivery.message.id, failed.error)
+        self.carry_out(delivery, verdict, void)
+
+    def crashed(self, delivery: Delivery, void: bool, how: str, declared: QueueDeclaration) -> None:
+        """Its executor died of it."""
+        self.carry_out(delivery, after_crash(delivery.message, how, _limits(declared), _moment()), void)
+
+    def too_large(self, delivery: Delivery, most: int) -> None:
+        """Larger than its queue allows."""
+        self.carry_out(delivery, too_large(delivery.message, most, _moment()), False)
+
+    def suspect(self, delivery: Delivery, delay: float = 0.0) -> None:
+        """Marked, or given back marked: nothing counted."""
+        verdict = suspected(delivery.message)
+        assert isinstance(verdict, Reschedule)
+        self.carry_out(delivery, Reschedule(verdict.headers, delay), False, quiet=True)
+
+    def carry_out(self, delivery: Delivery, verdict: Verdict, void: bool, quiet: bool = False) -> None:
+        """Does as the verdict says, or remembers it for when the event comes back."""
+        if not quiet:
+            _tell(delivery, verdict)
+        if void:
+            self._memory.remember(delivery, verdict)
+        elif isinstance(verdict, Ack):
+            self._hold.ack([delivery])
+        else:
+            task = self._loop.create_task(self._replace(delivery, verdict))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+    async def _replace(self, delivery: Delivery, verdict: Reschedule | Bury) -> None:
+        if isinstance(verdict, Reschedule):
+            kept = await self._hold.reschedule(delivery, verdict.headers, verdict.delay)
+        else:
+            kept = await self._hold.bury(delivery, verdict.headers)
+        if not kept:
+            self._memory.remember(delivery, verdict)
+
+    async def finish(self, seconds: float) -> None:
+        """Waits for what is under way, so many seconds at most: the rest comes back by itself."""
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=seconds)
+
+
+def _limits(declared: QueueDeclaration) -> Limits:
+    return Limits(declared.max_attempts, declared.backoff, declared.max_crashes)
+
+
+def _moment() -> Moment:
+    return Moment(time.time(), _HOST, random.random())
+
+
+def _tell(delivery: Delivery, verdict: Verdict) -> None:
+    event_id = delivery.message.id
+    if isinstance(verdict, Bury):
+        log.error(
+            "%s %s buried: %s; see: postroom dead show %s %s",
+            delivery.queue,
+            event_id,
+            h.text(verdict.headers, h.REASON),
+            delivery.queue,
+            event_id,
+        )
+    elif isinstance(verdict, Reschedule):
+        log.warning(
+            "%s %s attempt %d failed, next in %.0f s: %s",
+            delivery.queue,
+            event_id,
+            h.number(verdict.headers, h.ATTEMPTS) + h.number(verdict.headers, h.CRASHES),
+            verdict.delay,
+            h.text(verdict.headers, h.LAST_ERROR),
+        )

@@ -1,0 +1,51 @@
+"""From what a consume raised to the outcome that goes up."""
+
+import traceback
+
+from postroom.queues.signals import Bury, Drop, Retry
+
+from .protocol import Failed
+
+MOST_ERROR = 1000
+MOST_TRACEBACK = 16_384
+
+
+def failure(lane: int, seq: int, error: BaseException, seconds: float) -> Failed:
+    """The outcome of a consume that raised ``error`` after ``seconds``."""
+    if isinstance(error, Retry):
+        return Failed(lane, seq, "retry", _cut(str(error), MOST_ERROR), "", error.after, seconds)
+    if isinstance(error, Bury):
+        return Failed(lane, seq, "bury", _cut(str(error), MOST_ERROR), _trace(error), 0.0, seconds)
+    if isinstance(error, Drop):
+        return Failed(lane, seq, "drop", _cut(str(error), MOST_ERROR), "", 0.0, seconds)
+    return Failed(lane, seq, "failed", _sentence(error), _trace(error), 0.0, seconds)
+
+
+def rubbish(lane: int, seq: int, reason: str, newer: bool) -> Failed:
+    """The outcome of a body that cannot be decoded; ``newer``: its version is one we do not know."""
+    return Failed(lane, seq, "newer" if newer else "rubbish", _cut(reason, MOST_ERROR), "", 0.0, 0.0)
+
+
+def _sentence(error: BaseException) -> str:
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        text = str(error)
+    except Exception as broken:  # noqa: BLE001 - a __str__ of the user's may raise anything
+        text = f"(its text cannot be had: {type(broken).__name__})"
+    return _cut(f"{name}: {text}" if text else name, MOST_ERROR)
+
+
+def _trace(error: BaseException) -> str:
+    # The first frame is ours and tells nobody anything.
+    behind = error.__traceback__.tb_next if error.__traceback__ else None
+    text = "".join(traceback.format_exception(type(error), error, behind or error.__traceback__, limit=-50))
+    return _cut(text, MOST_TRACEBACK)
+
+
+def _cut(text: str, most: int) -> str:
+    """At most ``most`` characters, the middle left out; nothing that UTF-8 cannot carry."""
+    if len(text) > most:
+        half = most // 2 - 10
+        text = f"{text[:half]}\n[… cut …]\n{text[-half:]}"
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,56 @@
+"""One event, from its bytes to its outcome."""
+
+import time
+
+from postroom.queues.middleware import consuming
+from postroom.queues.signals import TimeLimitReached
+from postroom.wire.event import event_of, in_hand
+from postroom.wire.message import Message
+
+from .guard import Guard
+from .lane import Lane, Undecodable
+from .outcome import failure, rubbish
+from .page import FINISHED, IN_HAND, REPORTED, Page
+from .protocol import Item
+from .report import Report
+
+
+def consume_one(lane: Lane, item: Item, page: Page, guard: Guard, report: Report, idle: bool) -> None:
+    """Consumes one event on the calling thread, and reports its outcome. ``idle``: no other waits behind it."""
+    seq = item.seq
+    started = time.monotonic()
+    error: BaseException
+    try:
+        try:
+            payload = lane.decode(item.body, item.headers)
+            event = event_of(lane.name, Message(item.id, item.body, item.headers, item.published))
+            token = in_hand.set((event,))
+            page.mark(seq, IN_HAND)
+            around = consuming(lane.name, (event,))
+            started = guard.arm(seq)
+            if around is None:
+                lane.consume(payload)
+            else:
+                with around:
+                    lane.consume(payload)
+        except Undecodable as undecodable:
+            report.failed(rubbish(lane.number, seq, str(undecodable), undecodable.newer))
+            page.mark(seq, REPORTED)
+            return
+        except BaseException as raised:  # noqa: BLE001 - sys.exit in a worker is a failure like any other
+            guard.disarm()
+            error = raised
+        else:
+            guard.disarm()
+            page.mark(seq, FINISHED)
+            in_hand.reset(token)
+            now = time.monotonic()
+            report.done([seq], now - started, now, idle)
+            return
+    except TimeLimitReached as late:
+        # Raised between the end of consume and disarm.
+        error = late
+        guard.disarm()
+    in_hand.set(())
+    report.failed(failure(lane.number, seq, error, time.monotonic() - started))
+    page.mark(seq, REPORTED)
