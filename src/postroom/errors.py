@@ -1,7 +1,6 @@
 """Everything Postroom raises. Each message says what happened, to which queue or event, and what to do."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 
 class PostroomError(Exception):
@@ -56,6 +55,8 @@ class PublishUnknown(PublishError):
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """The end of an error sentence that names the words of ``known`` closest to ``word``, best first."""
+    from difflib import get_close_matches  # for mistakes only
+
     close = get_close_matches(word, known, n=3, cutoff=0.5)
     if close:
         return f"; did you mean {' or '.join(repr(name) for name in close)}?"

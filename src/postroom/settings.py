@@ -3,12 +3,9 @@
 A command's flag beats the environment beats ``configure(...)`` (in Django: ``POSTROOM``) beats the default.
 """
 
-import configparser
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 from msgspec import Struct
 
@@ -54,6 +51,8 @@ def configure(
     """
     given = {"broker": broker, "secrets": secrets, "app": app, "publish_timeout": publish_timeout}
     if base_dir is None:
+        from pathlib import Path
+
         base_dir = Path(sys._getframe(1).f_code.co_filename).resolve().parent
     use({name: value for name, value in given.items() if value is not None}, base_dir, "configure()")
 
@@ -87,6 +86,8 @@ def changes() -> int:
 
 def settings() -> Settings:
     """The settings in force. Raises SettingsError when one of them is malformed."""
+    from pathlib import Path
+
     base = _base_dir or str(Path.cwd())
     found: dict[str, object] = {}
     sources: dict[str, str] = {}
@@ -134,6 +135,8 @@ def _seconds(value: object, source: str) -> float:
 def _absolute_broker(url: str, base: str) -> str:
     if not url.startswith("sqlite:"):
         return url
+    from pathlib import Path
+
     path = url.removeprefix("sqlite:").removeprefix("//")
     path = path.removeprefix("/") if not path.startswith("//") else path[1:]
     if not path or "?" in path or "#" in path:
@@ -143,6 +146,8 @@ def _absolute_broker(url: str, base: str) -> str:
 
 def masked(url: str) -> str:
     """The URL with its password, if it has one, replaced: fit for logs and screens."""
+    from urllib.parse import urlsplit, urlunsplit
+
     parts = urlsplit(url)
     login, at, hosts = parts.netloc.rpartition("@")
     if ":" not in login:
@@ -156,14 +161,20 @@ def rabbitmq_password(url: str, secrets: str | None) -> str:
     Read anew for each connection, so that a rotated password is taken up. Raises SettingsError.
     """
     if secrets is None:
+        from urllib.parse import unquote, urlsplit
+
         login = urlsplit(url).netloc.rpartition("@")[0]
         return unquote(login.partition(":")[2]) or "guest"
+    from pathlib import Path
+
     try:
         text = Path(secrets).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"cannot read the secrets file {secrets}: {error}") from error
     if "[secrets]" not in text:
         return text.strip()
+    import configparser
+
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read_string(text)

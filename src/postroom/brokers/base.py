@@ -5,14 +5,16 @@ be called from any thread and after a fork. A *hold* is a consumer's grip on the
 on the consumer's asyncio loop and speaks to a *listener*.
 """
 
-import asyncio
 import enum
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
 from postroom.wire.message import Headers, Message
+
+if TYPE_CHECKING:
+    import asyncio  # who only publishes does not pay for it
 
 DEAD_SUFFIX = ".dead"
 
@@ -125,7 +127,7 @@ class Broker(Protocol):
         queue where it does not exist. ``delay``: seconds until they are due. Raises NotPublished or
         PublishUnknown, which name the unpublished; PublishUnknown if for any of them it is unknown."""
 
-    def hold(self, loop: asyncio.AbstractEventLoop, listener: Listener, name: str) -> Hold:
+    def hold(self, loop: "asyncio.AbstractEventLoop", listener: Listener, name: str) -> Hold:
         """A consumer's grip, not yet open. ``name`` tells people whose it is."""
 
     def queues(self) -> list[str]:

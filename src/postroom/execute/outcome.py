@@ -1,5 +1,6 @@
 """From what a consume raised to the outcome that goes up."""
 
+import os
 import traceback
 
 from postroom.queues.signals import Bury, Drop, Retry
@@ -8,6 +9,8 @@ from .protocol import Failed
 
 MOST_ERROR = 1000
 MOST_TRACEBACK = 16_384
+
+_OURS = os.path.dirname(__file__)  # noqa: PTH120
 
 
 def failure(lane: int, seq: int, error: BaseException, seconds: float) -> Failed:
@@ -28,7 +31,8 @@ def rubbish(lane: int, seq: int, reason: str, newer: bool) -> Failed:
 
 def _sentence(error: BaseException) -> str:
     kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    known = kind.__module__ == "builtins" or kind.__module__.startswith("postroom.")
+    name = kind.__qualname__ if known else f"{kind.__module__}.{kind.__qualname__}"
     try:
         text = str(error)
     except Exception as broken:  # noqa: BLE001 - a __str__ of the user's may raise anything
@@ -37,10 +41,10 @@ def _sentence(error: BaseException) -> str:
 
 
 def _trace(error: BaseException) -> str:
-    # The first frame is ours and tells nobody anything.
-    behind = error.__traceback__.tb_next if error.__traceback__ else None
-    text = "".join(traceback.format_exception(type(error), error, behind or error.__traceback__, limit=-50))
-    return _cut(text, MOST_TRACEBACK)
+    """The traceback without our own frames, which tell nobody anything."""
+    told = traceback.TracebackException.from_exception(error, limit=-50, compact=True)
+    told.stack[:] = [frame for frame in told.stack if not frame.filename.startswith(_OURS)]
+    return _cut("".join(told.format()), MOST_TRACEBACK)
 
 
 def _cut(text: str, most: int) -> str:

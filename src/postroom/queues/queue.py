@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from postroom.errors import DeclarationError
 from postroom.wire.codec import Codec
@@ -34,10 +34,36 @@ class Queue(Generic[P]):
     Raises DeclarationError.
     """
 
+    @overload
     def __init__(
         self,
         name: str,
-        payload: type[P] | Any = Any,
+        payload: type[P],
+        *,
+        max_attempts: int = ...,
+        backoff: float = ...,
+        max_crashes: int = ...,
+        max_bytes: int = ...,
+        version: int = ...,
+        upgrade: Callable[[Any, int], Any] | None = ...,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "Queue[Any]",
+        name: str,
+        payload: Any = ...,
+        *,
+        max_attempts: int = ...,
+        backoff: float = ...,
+        max_crashes: int = ...,
+        max_bytes: int = ...,
+        version: int = ...,
+        upgrade: Callable[[Any, int], Any] | None = ...,
+    ) -> None: ...
+    def __init__(
+        self,
+        name: str,
+        payload: Any = Any,
         *,
         max_attempts: int = MAX_ATTEMPTS,
         backoff: float = BACKOFF,

@@ -1,0 +1,45 @@
+"""``python -m benchmarks soak|bench [CASE] [--broker sqlite|rabbitmq]``: runs a case, or lists them."""
+
+import argparse
+import importlib
+import sys
+
+SOAKS = {
+    "sqlite-kill": "SIGKILL to publishers, consumers and executors on one SQLite file",
+    "rabbitmq-kill": "SIGKILL to the broker during steady publish and consume",
+    "poison-neighbours": "events that kill or hang their executor, among a thousand good ones",
+    "rubbish-in": "random bytes and JSON of the wrong shape through a typed queue",
+}
+BENCHES = {
+    "sqlite": "the SQLite broker against bare sqlite3 and Huey",
+    "start": "import, commands and idle processes: time and memory",
+}
+BOTH_BROKERS = ("poison-neighbours", "rubbish-in")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("kind", choices=("soak", "bench"))
+    parser.add_argument("case", nargs="?")
+    parser.add_argument("--broker", choices=("sqlite", "rabbitmq"))
+    parser.add_argument("--short", action="store_true", help="the short form, as the tests run it")
+    args = parser.parse_args()
+    cases, package = (SOAKS, "soaks") if args.kind == "soak" else (BENCHES, "speed")
+    if args.case is None:
+        for name, what in cases.items():
+            print(f"{name:20} {what}")
+        return 0
+    if args.case not in cases:
+        parser.error(f"no {args.kind} {args.case!r}; there are {', '.join(cases)}")
+    module = importlib.import_module(f"benchmarks.{package}.{args.case.replace('-', '_')}")
+    held = True
+    brokers = [args.broker] if args.broker else ["sqlite", "rabbitmq"]
+    for options in [{"broker": broker} for broker in brokers] if args.case in BOTH_BROKERS else [{}]:
+        result = module.run(short=args.short, **options)
+        print(result.line(), flush=True)
+        held = held and result.held
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
