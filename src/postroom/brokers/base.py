@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
+from postroom.errors import BrokerError
 from postroom.wire.message import Headers, Message
 
 if TYPE_CHECKING:
     import asyncio  # who only publishes does not pay for it
 
 DEAD_SUFFIX = ".dead"
+
+
+class MissingQueue(BrokerError):
+    """The queue does not exist in the broker (yet): a publish or a worker makes it."""
 
 
 class Delivery(Struct, eq=False):
@@ -135,7 +140,7 @@ class Broker(Protocol):
         the broker cannot tell."""
 
     def figures(self, queue: str) -> Figures:
-        """The queue at this moment. Raises BrokerError."""
+        """The queue at this moment. Raises BrokerError, or MissingQueue where a missing one is not just empty."""
 
     def delayed(self) -> int:
         """How many events of all queues wait for their time."""

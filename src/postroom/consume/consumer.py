@@ -61,6 +61,7 @@ class Consumer:
         self._reception = Reception(self._children)
         self._desk: Desk
         self._keeper = TimeKeeper(options.grace)
+        self._ticking = False
         self._first: asyncio.Future[Declared] = self.loop.create_future()
         self._stop_asked = asyncio.Event()
         self._at_once = asyncio.Event()
@@ -93,7 +94,6 @@ class Consumer:
         for team in self._teams[1:]:
             team.start()
         log.info("%s: consuming %s", broker.url, ", ".join(sorted(self._desk.places)))
-        self._tick()
         await self._stop_asked.wait()
         await self._drain()
         return 0
@@ -304,14 +304,21 @@ class Consumer:
 
     # Time ------------------------------------------------------------------------------------------
 
+    def handed_down(self) -> None:
+        """Something is in hand: from now on the time is kept, until nothing is."""
+        if not self._ticking:
+            self._ticking = True
+            self.loop.call_later(TICK, self._tick)
+
     def _tick(self) -> None:
-        self.loop.call_later(TICK, self._tick)
+        self._ticking = False
         for child in self._children:
             if child.ready and child.outstanding:
+                self.handed_down()
                 # Finished behind an event that takes long: not yet reported, but the page tells.
                 finished = child.finished()
                 if finished:
-                    self.acknowledge(child, finished)
+                    self._desk.acknowledge(child, finished)
                 self._keeper.look(child)
 
 

@@ -35,6 +35,9 @@ class Staff(Protocol):
     def crashed(self, delivery: Delivery, void: bool, how: str) -> None:
         """This event killed its executor."""
 
+    def handed_down(self) -> None:
+        """An executor has been handed events."""
+
     def team_ready(self, team: "Team") -> None:
         """Its first executor is ready, or again after none was."""
 
@@ -128,6 +131,7 @@ class Team:
                 # Spread what little there is: no executor takes all while another is idle.
                 room = min(room, max(1, -(-len(intake.waiting) // len(self.members))))
             child.work(lane, intake.take(room), batch=False)
+            self._staff.handed_down()
 
     def _pump_batches(self, lane: int, intake: Intake) -> None:
         while intake.batch_due():
@@ -135,6 +139,7 @@ class Team:
             if child is None or not intake.room(child.load[lane]):
                 return
             child.work(lane, intake.take(intake.declaration.batch_size), batch=True)
+            self._staff.handed_down()
         if intake.waiting:
             self._at(f"batch {lane}", intake.due_in(), self.pump)
 
@@ -181,6 +186,7 @@ class Team:
         if self.suspects:
             lane, group = self.suspects.popleft()
             child.work(lane, group, batch=self.intakes[lane].is_batch)
+            self._staff.handed_down()
         else:
             self._at("close quarantine", QUARANTINE_LINGERS, self._close_quarantine)
 

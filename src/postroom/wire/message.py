@@ -23,10 +23,25 @@ class Message(Struct):
 
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
 
 
-def new_id(now: float | None = None) -> str:
+_latest = (0, "")
+
+
+def new_id() -> str:
     """A ULID: 26 characters that sort by time (https://github.com/ulid/spec)."""
-    milliseconds = int((time.time() if now is None else now) * 1000)
-    number = milliseconds << 80 | int.from_bytes(os.urandom(10))
-    return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
+    global _latest
+    now = int(time.time() * 1000)
+    pair = _PAIRS
+    then, prefix = _latest
+    if now != then:
+        # The first ten characters are the time, the same for a whole millisecond.
+        prefix = "".join([pair[now >> shift & 1023] for shift in (40, 30, 20, 10, 0)])
+        _latest = now, prefix
+    chance = int.from_bytes(os.urandom(10), "big")
+    return (
+        f"{prefix}{pair[chance >> 70]}{pair[chance >> 60 & 1023]}{pair[chance >> 50 & 1023]}"
+        f"{pair[chance >> 40 & 1023]}{pair[chance >> 30 & 1023]}{pair[chance >> 20 & 1023]}"
+        f"{pair[chance >> 10 & 1023]}{pair[chance & 1023]}"
+    )
