@@ -1,0 +1,30 @@
+#!/bin/sh
+# Installs what some tests need besides Python, RabbitMQ and Chromium, where they are missing and this is root on
+# Debian or Ubuntu. Elsewhere, and with --only-say, it says in one line what will not be tested.
+# With CI=true a broker that is still missing is a failure.
+set -eu
+
+missing() {
+    [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || printf ' rabbitmq-server'
+    command -v chromium >/dev/null || printf ' chromium'
+}
+
+packages=$(missing)
+if [ -n "$packages" ] && [ "${1-}" != --only-say ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "installing$packages" >&2
+    # The tests start nodes of their own: a policy of 101 keeps the package from starting a server for the machine.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        trap 'rm -f "$policy"' EXIT
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod +x "$policy"
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    # What apt-get could not install is missing still, and reported below.
+    { apt-get update -qq && apt-get install -qq --no-install-recommends $packages; } >/dev/null || true
+    packages=$(missing)
+fi
+
+[ -n "$packages" ] || exit 0
+echo "########## NOT TESTED, BECAUSE NOT INSTALLED:$packages (as root: apt-get install$packages) ##########" >&2
+case "${CI-}$packages" in true*rabbitmq-server*) exit 1 ;; esac
