@@ -12,6 +12,7 @@ SOAKS = {
 }
 BENCHES = {
     "sqlite": "the SQLite broker against bare sqlite3 and Huey",
+    "wake": "from publish to the start of consume, in two processes on SQLite",
     "start": "import, commands and idle processes: time and memory",
 }
 BOTH_BROKERS = ("poison-neighbours", "rubbish-in")

@@ -76,7 +76,8 @@ class Listener(Protocol):
         """The connection is back, and all subscriptions with it. Not called for the first connection."""
 
     def paused(self, queue: str) -> None:
-        """The queue has been paused: nothing more is delivered. What has not been started should go back."""
+        """The queue has been paused, or was when it was subscribed to: nothing more is delivered. What has not
+        been started should go back."""
 
     def resumed(self, queue: str) -> None:
         """The queue is no longer paused; deliveries begin again by themselves."""

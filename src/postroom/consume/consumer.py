@@ -78,6 +78,11 @@ class Consumer:
         declared = await self._first_declarations()
         if declared is None:
             return 0
+        if declared.broker.startswith("memory:"):
+            raise SettingsError(
+                "memory:// lives in one process, so nothing published elsewhere would arrive here: "
+                "use sqlite:///… or amqp://…, or --in-process"
+            )
         broker = connect(declared.broker, declared.secrets)
         queues = chosen(declared.queues, self._options.queues)
         name = f"{socket.gethostname()}:{os.getpid()}"

@@ -45,7 +45,11 @@ class Settlement:
         )
         if failed.kind == "drop":
             log.warning("%s %s dropped: %s", delivery.queue, delivery.message.id, failed.error)
-        self.carry_out(delivery, verdict, void)
+        if failed.kind == "retry":
+            log.info(
+                "%s %s asked for a retry in %g s: %s", delivery.queue, delivery.message.id, failed.after, failed.error
+            )
+        self.carry_out(delivery, verdict, void, quiet=failed.kind == "retry")
 
     def crashed(self, delivery: Delivery, void: bool, how: str, declared: QueueDeclaration) -> None:
         """Its executor died of it."""

@@ -10,6 +10,7 @@ import time
 import traceback
 from typing import Any
 
+from postroom.errors import PostroomError
 from postroom.queues import registry
 
 from .crew import Crew
@@ -35,6 +36,9 @@ def main(sock_fd: int, page_fd: int) -> None:
         serve = inbox.next()
         assert isinstance(serve, Serve)
         crew = _crew(serve, declared, page_fd, uplink)
+    except PostroomError as error:
+        uplink.send(StartFailed(str(error)))
+        return
     except Exception:  # noqa: BLE001 - an application's import may raise anything; the consumer tells it
         uplink.send(StartFailed(traceback.format_exc()))
         return

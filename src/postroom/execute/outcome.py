@@ -16,11 +16,11 @@ _OURS = os.path.dirname(__file__)  # noqa: PTH120
 def failure(lane: int, seq: int, error: BaseException, seconds: float) -> Failed:
     """The outcome of a consume that raised ``error`` after ``seconds``."""
     if isinstance(error, Retry):
-        return Failed(lane, seq, "retry", _cut(str(error), MOST_ERROR), "", error.after, seconds)
+        return Failed(lane, seq, "retry", _text(error), "", error.after, seconds)
     if isinstance(error, Bury):
-        return Failed(lane, seq, "bury", _cut(str(error), MOST_ERROR), _trace(error), 0.0, seconds)
+        return Failed(lane, seq, "bury", _text(error), _trace(error), 0.0, seconds)
     if isinstance(error, Drop):
-        return Failed(lane, seq, "drop", _cut(str(error), MOST_ERROR), "", 0.0, seconds)
+        return Failed(lane, seq, "drop", _text(error), "", 0.0, seconds)
     return Failed(lane, seq, "failed", _sentence(error), _trace(error), 0.0, seconds)
 
 
@@ -31,13 +31,18 @@ def rubbish(lane: int, seq: int, reason: str, newer: bool) -> Failed:
 
 def _sentence(error: BaseException) -> str:
     kind = type(error)
-    known = kind.__module__ == "builtins" or kind.__module__.startswith("postroom.")
-    name = kind.__qualname__ if known else f"{kind.__module__}.{kind.__qualname__}"
-    try:
-        text = str(error)
-    except Exception as broken:  # noqa: BLE001 - a __str__ of the user's may raise anything
-        text = f"(its text cannot be had: {type(broken).__name__})"
+    module = str(kind.__module__)
+    known = module == "builtins" or module.startswith("postroom.")
+    name = kind.__qualname__ if known else f"{module}.{kind.__qualname__}"
+    text = _text(error)
     return _cut(f"{name}: {text}" if text else name, MOST_ERROR)
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return _cut(str(error), MOST_ERROR)
+    except BaseException as broken:  # noqa: BLE001 - a __str__ of the user's may raise anything
+        return f"(its text cannot be had: {type(broken).__name__})"
 
 
 def _trace(error: BaseException) -> str:

@@ -1,0 +1,67 @@
+"""Runs processors for one or more queues until SIGTERM or Ctrl-C."""
+
+import sys
+from typing import Any
+
+from postroom.errors import PostroomError
+from postroom.settings import masked
+
+from .application import settings_for
+from .numbers import seconds
+from .text import safe
+from .usage import UsageError
+
+
+def add_arguments(parser: Any) -> None:
+    """The arguments of ``process_queue``."""
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--queue", metavar="Q", action="append", help="a queue to process; may be given several times")
+    which.add_argument("--all", action="store_true", help="every queue that has a worker")
+    parser.add_argument(
+        "--grace",
+        metavar="SECONDS",
+        type=seconds,
+        default=8.0,
+        help="what events in hand get to finish at a stop, or after their time limit; %(default)g by default",
+    )
+    parser.add_argument(
+        "--in-process",
+        action="store_true",
+        help="run the workers in this very process, without time limits: for debuggers and coverage",
+    )
+
+
+def run(args: Any) -> int:
+    """Consumes until stopped. The application is imported by executors, never here, unless ``--in-process``."""
+    current = settings_for(args)
+    if current.app is None:
+        raise UsageError("which application? Name its module with --app MODULE or POSTROOM_APP")
+    queues = None if args.all else list(args.queue)
+    flags = {} if args.broker is None else {"broker": args.broker}
+    from .log import log_to_stderr
+
+    log_to_stderr()
+    if args.in_process:
+        from postroom.consume import inprocess
+        from postroom.operate.application import load
+
+        load(current.app)
+        return inprocess.run(current.app, queues, flags, _tell if sys.stdout.isatty() else _tell_nobody)
+    if current.broker.startswith("memory:"):
+        raise PostroomError(
+            f"{masked(current.broker)} lives inside one process, so no other can publish to it: "
+            "use sqlite:///postroom.db, or --in-process"
+        )
+    import asyncio
+
+    from postroom.consume.consumer import Options, consume
+
+    return asyncio.run(consume(Options(current.app, queues, flags, args.grace, sys.stdout.isatty())))
+
+
+def _tell(line: str) -> None:
+    print(safe(line), flush=True)
+
+
+def _tell_nobody(line: str) -> None:
+    """Off a terminal there is no line an event."""

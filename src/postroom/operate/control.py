@@ -1,0 +1,42 @@
+"""Peek, purge, pause and resume: the broker's own verbs, for queues that exist."""
+
+from postroom.brokers.base import Broker
+from postroom.wire.message import Message
+
+from .names import check
+
+
+def peek(broker: Broker, queue: str, limit: int) -> list[Message]:
+    """The first ``limit`` ready events, oldest first. Raises UnknownQueue, BrokerError."""
+    check(broker, queue)
+    return broker.peek(queue, limit)
+
+
+def waiting(broker: Broker, queue: str, dead: bool) -> int:
+    """How many events ``purge`` would delete now. Raises UnknownQueue, BrokerError."""
+    check(broker, queue)
+    figures = broker.figures(queue)
+    return figures.dead if dead else figures.ready + (figures.delayed or 0)
+
+
+def purge(broker: Broker, queue: str, dead: bool) -> int:
+    """Deletes the events that wait, or the dead letters. Returns how many. Raises UnknownQueue, BrokerError."""
+    check(broker, queue)
+    return broker.purge_dead(queue) if dead else broker.purge(queue)
+
+
+def delayed_will_come(broker: Broker, queue: str) -> bool:
+    """Whether delayed events escape a purge, because the broker cannot tell whose they are, and there are any."""
+    return broker.figures(queue).delayed is None and broker.delayed() > 0
+
+
+def pause(broker: Broker, queue: str) -> None:
+    """Stops consumption of the queue everywhere. Raises UnknownQueue, BrokerError."""
+    check(broker, queue)
+    broker.pause(queue)
+
+
+def resume(broker: Broker, queue: str) -> None:
+    """Ends a pause. Raises UnknownQueue, BrokerError."""
+    check(broker, queue)
+    broker.resume(queue)
