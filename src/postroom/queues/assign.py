@@ -93,18 +93,34 @@ def assign_queue(
 
 
 def _kind(target: Any) -> str:
-    if inspect.isclass(target):
-        if issubclass(target, Worker):
-            return "worker"
-        if issubclass(target, BatchWorker):
-            return "batch"
-    elif inspect.iscoroutinefunction(target):
+    if inspect.isclass(target) and issubclass(target, Worker | BatchWorker):
+        _check_class(target)
+        return "worker" if issubclass(target, Worker) else "batch"
+    if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
+        raise DeclarationError(f"{target.__qualname__} is a generator: called, it would run nothing; drop its yield")
+    if inspect.iscoroutinefunction(target):
         return "async"
-    elif inspect.isfunction(target):
+    if inspect.isfunction(target):
         return "function"
     raise DeclarationError(
         f"{target!r} cannot be assigned a queue: it must be a Worker or BatchWorker subclass, or a function"
     )
+
+
+def _check_class(target: type) -> None:
+    name = "consume" if issubclass(target, Worker) else "consume_batch"
+    consume = getattr(target, name)
+    if inspect.isabstract(target):
+        missing = ", ".join(sorted(target.__abstractmethods__))  # type: ignore[attr-defined]
+        raise DeclarationError(f"{target.__qualname__} cannot be assigned a queue: it does not define {missing}")
+    if any(
+        is_a(consume)
+        for is_a in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    ):
+        raise DeclarationError(
+            f"{target.__qualname__}.{name} is async or a generator: called, it would run nothing; "
+            "assign the queue to an async function instead"
+        )
 
 
 def _queue_for(queue: Queue[Any] | str, target: Any, kind: str) -> Queue[Any]:

@@ -40,17 +40,19 @@ def consuming(queue: str, events: tuple[Event, ...]) -> AbstractContextManager[o
     """All that surrounds a consume, or None where nothing does (the hot path asks for each event)."""
     if not _consuming:
         return None
-    stack = ExitStack()
-    for enter in _consuming:
-        stack.enter_context(enter(queue, events))
-    return stack
+    with ExitStack() as stack:
+        for enter in _consuming:
+            stack.enter_context(enter(queue, events))
+        return stack.pop_all()  # where one of them raised, those before it are left in order
+    return None
 
 
 def publishing(queue: str, messages: list[Message]) -> AbstractContextManager[object] | None:
     """All that surrounds a publish, or None."""
     if not _publishing:
         return None
-    stack = ExitStack()
-    for enter in _publishing:
-        stack.enter_context(enter(queue, messages))
-    return stack
+    with ExitStack() as stack:
+        for enter in _publishing:
+            stack.enter_context(enter(queue, messages))
+        return stack.pop_all()
+    return None

@@ -1,5 +1,6 @@
 """The one list of queues and workers, filled by their declarations. Every other part reads it."""
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 _queues: "dict[str, Queue[Any]]" = {}
 _assignments: "dict[str, Assignment]" = {}
 _load_workers: Callable[[], None] | None = None
+_loading = threading.RLock()
 
 
 def add_queue(queue: "Queue[Any]") -> None:
@@ -43,12 +45,20 @@ def queue(name: str) -> "Queue[Any]":
     global _load_workers
     found = _queues.get(name)
     if found is None and _load_workers is not None:
-        load, _load_workers = _load_workers, None
-        load()
+        # Re-entrant: what is imported may ask too. Another thread waits until the import is through.
+        with _loading:
+            if _load_workers is not None:
+                load, _load_workers = _load_workers, _being_loaded
+                load()
+                _load_workers = None
         found = _queues.get(name)
     if found is None:
         raise UnknownQueue(f"no queue {name!r} is declared{did_you_mean(name, list(_queues))}")
     return found
+
+
+def _being_loaded() -> None:
+    """Stands for the import while it runs: the importing thread itself finds nothing more."""
 
 
 def queues() -> "list[Queue[Any]]":

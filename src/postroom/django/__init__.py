@@ -1,0 +1,1 @@
+"""Postroom in a Django project: add ``"postroom.django"`` to INSTALLED_APPS."""
