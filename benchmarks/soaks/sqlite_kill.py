@@ -65,7 +65,8 @@ def _soak(here: Scene, seconds: float, result: Result) -> None:
     dead = here.broker().figures("steady").dead
     with sqlite3.connect(here.database) as file:
         sound = file.execute("PRAGMA integrity_check").fetchone()[0]
-    if not drained:
+    if not drained or any(stopped):
+        progress(f"exit statuses: {stopped}")
         progress(here.log()[-4000:])
     result.note(published=len(published), done=len(done), kills=dict(kills), refused=len(here.effects("refused")))
     result.at_least("kills_in_all", sum(kills.values()), seconds / PERIOD * 0.6)

@@ -167,7 +167,7 @@ def _check(name: str, kind: str, options: Options) -> None:
     ):
         if value is not None and not least <= value <= 1 << 40:
             raise DeclarationError(f"queue {name!r}: {option} is {value}, it must be at least {least}")
-    if options.timeout is not None and options.timeout <= 0:
+    if options.timeout is not None and not options.timeout > 0:
         raise DeclarationError(f"queue {name!r}: timeout is {options.timeout} s; give more than 0, or None")
     if not 0 <= options.batch_seconds <= 3600:
         raise DeclarationError(f"queue {name!r}: batch_seconds is {options.batch_seconds}; give 0 to 3600")

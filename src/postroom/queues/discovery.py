@@ -4,8 +4,7 @@ import importlib
 import importlib.util
 
 from postroom.errors import DeclarationError
-
-from . import registry
+from postroom.settings import settings
 
 DJANGO = "django"
 
@@ -41,6 +40,8 @@ def load_submodule(package: str, name: str) -> None:
         importlib.import_module(f"{package}.{name}")
 
 
-def import_workers_of(package: str) -> None:
-    """Makes an unknown queue's name import ``package.workers`` once before it is an error."""
-    registry.on_unknown_queue(lambda: load_submodule(package, "workers"))
+def load_configured() -> None:
+    """Imports the application that the settings name, if they name one."""
+    app = settings().app
+    if app is not None:
+        load(app)

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from postroom.errors import DeclarationError, UnknownQueue, did_you_mean
 
+from . import discovery
+
 if TYPE_CHECKING:
     from .assign import Assignment
     from .queue import Queue
 
 _queues: "dict[str, Queue[Any]]" = {}
 _assignments: "dict[str, Assignment]" = {}
-_load_workers: Callable[[], None] | None = None
+_load_workers: Callable[[], None] | None = discovery.load_configured
 _loading = threading.RLock()
 
 
@@ -72,7 +74,8 @@ def assignments() -> "dict[str, Assignment]":
 
 
 def on_unknown_queue(load_workers: Callable[[], None]) -> None:
-    """Sets what imports the application's workers when a queue's name is not known."""
+    """Sets what imports the application's workers when a queue's name is not known: by default the application
+    that the settings name is imported."""
     global _load_workers
     _load_workers = load_workers
 

@@ -1,0 +1,27 @@
+"""Fixtures that several test rooms share."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests import rabbit
+
+
+@pytest.fixture(scope="session")
+def rabbit_installed() -> None:
+    """The test needs a RabbitMQ server: skipped where there is none, failed where CI promises one."""
+    if not rabbit.installed():
+        if os.environ.get("CI") == "true":
+            pytest.fail("rabbitmq-server is not installed: apt-get install rabbitmq-server")
+        pytest.skip("RABBITMQ IS NOT TESTED: rabbitmq-server is not installed (apt-get install rabbitmq-server)")
+
+
+@pytest.fixture(scope="session")
+def rabbit_node(rabbit_installed: None) -> Iterator[rabbit.RabbitNode]:
+    """A RabbitMQ node of this test process's own. Give each test a queue name of its own.
+
+    Whoever kills it starts it again.
+    """
+    with rabbit.RabbitNode() as node:
+        yield node
