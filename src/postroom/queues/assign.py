@@ -9,8 +9,7 @@ from msgspec import Struct
 from postroom.errors import DeclarationError
 from postroom.wire.codec import Codec
 
-from . import registry
-from .queue import Queue
+from .queue import Queue, declared
 from .worker import BatchWorker, Worker
 
 W = TypeVar("W", bound=Callable[..., Any])
@@ -43,6 +42,10 @@ class Assignment(Struct, frozen=True):
     def where(self) -> str:
         """The worker's full name, for messages."""
         return f"{self.target.__module__}.{self.target.__qualname__}"
+
+
+assigned: dict[str, Assignment] = {}
+"""By the queue's name. To be read through the registry."""
 
 
 def assign_queue(
@@ -84,12 +87,22 @@ def assign_queue(
 
     def assign(target: W) -> W:
         kind = _kind(target)
-        declared = _queue_for(queue, target, kind)
-        _check(declared.name, kind, options)
-        registry.add_assignment(Assignment(declared, target, kind, options))
+        its = _queue_for(queue, target, kind)
+        _check(its.name, kind, options)
+        _add(Assignment(its, target, kind, options))
         return target
 
     return assign
+
+
+def _add(assignment: Assignment) -> None:
+    name = assignment.queue.name
+    known = assigned.get(name)
+    if known is not None:
+        raise DeclarationError(
+            f"queue {name!r} has a worker already, {known.where}; {assignment.where} cannot be another"
+        )
+    assigned[name] = assignment
 
 
 def _kind(target: Any) -> str:
@@ -126,16 +139,16 @@ def _check_class(target: type) -> None:
 def _queue_for(queue: Queue[Any] | str, target: Any, kind: str) -> Queue[Any]:
     """The declared queue; a name alone declares it. Its payload type and the worker's must agree."""
     wanted = _payload_type(target, kind)
-    declared = registry.declared(queue) if isinstance(queue, str) else queue
-    if declared is None:
+    its = declared.get(queue) if isinstance(queue, str) else queue
+    if its is None:
         return Queue(str(queue), wanted)
-    if declared.payload is Any:
-        declared.codec = Codec(wanted)
-    elif wanted is not Any and wanted != declared.payload:
+    if its.payload is Any:
+        its.codec = Codec(wanted)
+    elif wanted is not Any and wanted != its.payload:
         raise DeclarationError(
-            f"{target.__qualname__} consumes {wanted!r}, but queue {declared.name!r} carries {declared.payload!r}"
+            f"{target.__qualname__} consumes {wanted!r}, but queue {its.name!r} carries {its.payload!r}"
         )
-    return declared
+    return its
 
 
 def _payload_type(target: Any, kind: str) -> Any:

@@ -14,6 +14,9 @@ MAX_CRASHES = 3
 MAX_BYTES = 1 << 20
 BACKOFF = 5.0
 
+declared: "dict[str, Queue[Any]]" = {}
+"""By name. To be read through the registry."""
+
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
@@ -99,9 +102,9 @@ class Queue(Generic[P]):
         self.upgrade = upgrade
         self.codec: Codec[P] = Codec(payload)
 
-        from . import registry
-
-        registry.add_queue(self)
+        if name in declared:
+            raise DeclarationError(f"queue {name!r} is declared twice; import the one Queue instead")
+        declared[name] = self
 
     @property
     def payload(self) -> Any:

@@ -53,11 +53,15 @@ class Handle:
         return connection
 
     @contextmanager
-    def transaction(self, patience: float) -> Iterator[sqlite3.Connection]:
-        """A transaction that writes, which takes and holds ``lock``. Waits ``patience`` seconds for a locked file."""
+    def transaction(self, patience: float, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """A transaction that writes, which takes and holds ``lock``. Waits ``patience`` seconds for a locked file.
+
+        One that is not ``durable`` does not wait for the disk: it survives this process, but perhaps not a power
+        cut, and everything before it does."""
         deadline = time.monotonic() + patience
         with self.lock:
             connection = self.connection(deadline)
+            connection.execute(schema.FLUSH if durable else schema.DO_NOT_FLUSH)
             schema.begin(connection, deadline)
             try:
                 yield connection

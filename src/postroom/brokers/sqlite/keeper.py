@@ -179,7 +179,9 @@ class Keeper:
         self._take_orders()
         renew = False
         try:
-            with self._handle.transaction(PATIENCE) as connection:
+            # A claim that a power cut undoes leaves its events ready, which is what they are then: only what the
+            # loop has settled must be on disk.
+            with self._handle.transaction(PATIENCE, durable=bool(self._orders)) as connection:
                 turn = Turn(connection, self._registration, self._subscriptions.values())
                 turn.settle(self._orders)
                 turn.take()

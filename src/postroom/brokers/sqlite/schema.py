@@ -107,6 +107,11 @@ def connect(path: str, deadline: float) -> sqlite3.Connection:
     return connection
 
 
+FLUSH = "PRAGMA synchronous = FULL"
+DO_NOT_FLUSH = "PRAGMA synchronous = NORMAL"
+"""What the next transaction's commit does. (https://www.sqlite.org/pragma.html#pragma_synchronous)"""
+
+
 def begin(connection: sqlite3.Connection, deadline: float) -> None:
     """Starts a transaction that writes. Waits for its turn until ``deadline``, then raises sqlite3.Error."""
     patiently(lambda: connection.execute("BEGIN IMMEDIATE"), deadline)
