@@ -12,7 +12,19 @@ from typing import Any
 
 from postroom.brokers.base import Delivery
 from postroom.execute.page import FINISHED, IN_HAND, Page, new_page_file
-from postroom.execute.protocol import Down, Frames, Item, QueueDeclaration, Serve, Start, Stop, Up, Work, frame
+from postroom.execute.protocol import (
+    Down,
+    Frames,
+    Item,
+    QueueDeclaration,
+    Recall,
+    Serve,
+    Start,
+    Stop,
+    Up,
+    Work,
+    frame,
+)
 
 
 class Child:
@@ -80,6 +92,10 @@ class Child:
             items.append(Item(seq, message.id, message.body, message.headers, message.published))
         self.load[lane] += len(items)
         self.send(Work(lane, batch, items))
+
+    def recall(self, lane: int) -> None:
+        """Asks for the events of a lane that are not begun. It answers GaveBack."""
+        self.send(Recall(lane))
 
     def settled(self, seq: int) -> tuple[int, Delivery, bool] | None:
         """Takes an event off ``outstanding``: its lane, its delivery, and whether that is void. None if it is

@@ -25,6 +25,8 @@ from postroom.execute.protocol import (
     StartFailed,
     Up,
 )
+from postroom.policy.death import how_it_ended
+from postroom.policy.pace import HELD_SECONDS
 
 from .child import Child
 from .children import Children
@@ -33,9 +35,12 @@ from .desk import Desk, Place
 from .intake import Intake
 from .limits import TICK, TimeKeeper
 from .reception import Reception
-from .team import Team
+from .team import Team, restart_delay
 
 log = logging.getLogger("postroom")
+
+
+NOTICEABLE = 1.0
 
 
 class Options(Struct, frozen=True):
@@ -62,9 +67,11 @@ class Consumer:
         self._desk: Desk
         self._keeper = TimeKeeper(options.grace)
         self._ticking = False
-        self._first: asyncio.Future[Declared] = self.loop.create_future()
+        self._first: asyncio.Future[tuple[Child, Declared]] = self.loop.create_future()
+        self._deaths_at_first = 0
         self._stop_asked = asyncio.Event()
         self._at_once = asyncio.Event()
+        self._stumbled = False
 
     # Life -------------------------------------------------------------------------------------------
 
@@ -74,10 +81,11 @@ class Consumer:
         for number in (signal.SIGTERM, signal.SIGINT):
             self.loop.add_signal_handler(number, self._ask_to_stop)
         self.loop.add_signal_handler(signal.SIGQUIT, self._ask_to_stop_at_once)
-        first = self.spawn()
-        declared = await self._first_declarations()
-        if declared is None:
+        self.loop.set_exception_handler(self._stumble)
+        self.spawn()
+        if not await self._unless_stopped(self._first):
             return 0
+        first, declared = self._first.result()
         if declared.broker.startswith("memory:"):
             raise SettingsError(
                 "memory:// lives in one process, so nothing published elsewhere would arrive here: "
@@ -101,17 +109,17 @@ class Consumer:
         log.info("%s: consuming %s", broker.url, ", ".join(sorted(self._desk.places)))
         await self._stop_asked.wait()
         await self._drain()
-        return 0
-
-    async def _first_declarations(self) -> Declared | None:
-        if await self._unless_stopped(self._first):
-            return self._first.result()
-        return None
+        return 1 if self._stumbled else 0
 
     async def _open(self) -> bool:
+        since = time.monotonic()
         opening = self.loop.create_task(self._desk.hold.open())
         if await self._unless_stopped(opening):
             opening.result()
+            if time.monotonic() - since > NOTICEABLE:
+                # The broker was away: what it hands out as returned came back for that reason.
+                for place in self._desk.places.values():
+                    place.intake.after_outage = True
             return True
         opening.cancel()
         return False
@@ -149,6 +157,14 @@ class Consumer:
         self._at_once.set()
         self._stop_asked.set()
 
+    def _stumble(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A mistake of our own in a callback: what it left undone would leave events in hand for ever, so this
+        process ends, and its supervisor starts another."""
+        loop.default_exception_handler(context)
+        if "handle" in context:
+            self._stumbled = True
+            self._ask_to_stop_at_once()
+
     async def _drain(self) -> None:
         """No new events; those not begun go back; those in hand get their grace."""
         self._reception.stopping = True
@@ -161,7 +177,10 @@ class Consumer:
                 self._desk.give_back(group)
             team.suspects.clear()
         for child in self._children:
-            child.stop()
+            if child.ready:
+                child.stop()
+            else:
+                child.kill()
         deadline = time.monotonic() + self.grace
         while len(self._children) and time.monotonic() < deadline and not self._at_once.is_set():
             await asyncio.sleep(0.01)
@@ -208,6 +227,12 @@ class Consumer:
         if had is None or wanted >= 2 * had or wanted <= had // 2:
             intake.subscribed = wanted
             self._desk.hold.subscribe(intake.name, wanted)
+            self._give_back_excess(team, intake)
+
+    def _give_back_excess(self, team: Team, intake: Intake) -> None:
+        """What waits beyond what is to be held goes back, for others to take."""
+        room = (intake.subscribed or 0) - team.load(intake)
+        self._desk.give_back(intake.excess(max(0, room)))
 
     # What executors say --------------------------------------------------------------------------------
 
@@ -229,7 +254,7 @@ class Consumer:
         team = self._team_of(child)
         intake = team.intakes[message.lane]
         if self._options.each:
-            self._tell_each(child, message)
+            self._tell_each(child, message.seqs, f" {1000 * message.seconds / len(message.seqs):.3g} ms")
         self.acknowledge(child, message.seqs)
         child.done += len(message.seqs)
         child.memory = message.memory
@@ -238,11 +263,10 @@ class Consumer:
         self._pace(team, intake)
         team.pump()
 
-    def _tell_each(self, child: Child, message: Done) -> None:
-        took = 1000 * message.seconds / len(message.seqs)
+    def _tell_each(self, child: Child, seqs: list[int], took: str) -> None:
         lines = [
-            f"{entry[1].queue} {entry[1].message.id} ok {took:.3g} ms\n"
-            for seq in message.seqs
+            f"{entry[1].queue} {entry[1].message.id} ok{took}\n"
+            for seq in seqs
             if (entry := child.outstanding.get(seq)) is not None
         ]
         sys.stdout.write("".join(lines))
@@ -270,12 +294,14 @@ class Consumer:
             if self._stop_asked.is_set():
                 self._desk.give_back(deliveries)
             else:
-                team.intakes[lane].put_back(deliveries)
+                intake = team.intakes[lane]
+                intake.put_back(deliveries)
+                self._give_back_excess(team, intake)
         team.pump()
 
     def _declared(self, child: Child, message: Declared) -> None:
         if not self._first.done():
-            self._first.set_result(message)
+            self._first.set_result((child, message))
         else:
             self._team_of(child).declared(child)
 
@@ -283,14 +309,11 @@ class Consumer:
         if not self._first.done():
             self._first.set_exception(DeclarationError(f"{self._options.app} cannot be started:\n{message.reason}"))
         else:
-            self._team_of(child).start_failed(message.reason)
+            self._team_of(child).start_failed(child, message.reason)
 
     def _died(self, child: Child, status: int) -> None:
-        if not self._teams:
-            if not self._first.done():
-                self._first.set_exception(
-                    DeclarationError(f"the executor ended with status {status} while it imported {self._options.app}")
-                )
+        if not self._first.done():
+            self._died_at_first(status)
             return
         team = next((team for team in self._teams if child in team), None)
         if team is None:
@@ -303,6 +326,22 @@ class Consumer:
             for _, group in team.suspects:
                 self._desk.give_back(group)
             team.suspects.clear()
+
+    def _died_at_first(self, status: int) -> None:
+        """Before it had declared anything, and without a word: it may go better next time."""
+        if self._stop_asked.is_set():
+            return
+        if self._deaths_at_first == 0:
+            how = how_it_ended(status)
+            log.error(
+                "the executor %s while it imported %s; it is tried again, with back-off", how, self._options.app
+            )
+        self.loop.call_later(restart_delay(self._deaths_at_first), self._begin_again)
+        self._deaths_at_first += 1
+
+    def _begin_again(self) -> None:
+        if not self._stop_asked.is_set():
+            self.spawn()
 
     def _team_of(self, child: Child) -> Team:
         return next(team for team in self._teams if child in team)
@@ -317,14 +356,30 @@ class Consumer:
 
     def _tick(self) -> None:
         self._ticking = False
+        for team in self._teams:
+            self._relieve(team)
         for child in self._children:
             if child.ready and child.outstanding:
                 self.handed_down()
                 # Finished behind an event that takes long: not yet reported, but the page tells.
                 finished = child.finished()
                 if finished:
+                    if self._options.each:
+                        self._tell_each(child, finished, "")
                     self._desk.acknowledge(child, finished)
                 self._keeper.look(child)
+
+    def _relieve(self, team: Team) -> None:
+        """Where nothing has moved for as long as what is held was to last, others may have what waits here."""
+        for lane, intake in enumerate(team.intakes):
+            seconds = 0.0 if intake.is_batch else team.stalled(lane)
+            if seconds > HELD_SECONDS:
+                intake.mean = max(intake.mean or 0.0, seconds)
+                self._pace(team, intake)
+                self._give_back_excess(team, intake)
+                for child in team.members:
+                    if child.ready and child.load[lane] > intake.declaration.concurrency:
+                        child.recall(lane)
 
 
 async def consume(options: Options) -> int:

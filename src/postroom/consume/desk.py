@@ -90,8 +90,10 @@ class Desk:
         if running is None:
             return False
         child, seq = running
-        lane, _ = child.outstanding[seq]
-        child.outstanding[seq] = (lane, delivery)
+        entry = child.outstanding.get(seq)
+        if entry is None:  # its executor died meanwhile, or never began it
+            return False
+        child.outstanding[seq] = (entry[0], delivery)
         child.void.discard(seq)
         return True
 

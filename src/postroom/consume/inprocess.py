@@ -84,7 +84,11 @@ class _Feeder:
 
     def delivered(self, deliveries: list[Delivery]) -> None:
         for delivery in deliveries:
-            self._intakes[delivery.queue].add(delivery)
+            intake = self._intakes[delivery.queue]
+            if len(delivery.message.body) > intake.declaration.max_bytes:
+                self._settlement.too_large(delivery, intake.declaration.max_bytes)
+            else:
+                intake.add(delivery)
         self._feed()
 
     def lost(self, why: str) -> None:

@@ -49,6 +49,12 @@ class Intake:
         self._since = time.monotonic()
         return taken
 
+    def excess(self, most: int) -> list[Delivery]:
+        """Takes off what waits beyond ``most``, newest last."""
+        if len(self.waiting) <= most:
+            return []
+        return [self.waiting.pop() for _ in range(len(self.waiting) - most)][::-1]
+
     def batch_due(self) -> bool:
         """A batch is full, or old enough."""
         if len(self.waiting) >= self.declaration.batch_size:

@@ -47,7 +47,7 @@ class TimeKeeper:
         if len(self._half) > 1000:
             self._half.pop(next(iter(self._half)))
         log.warning(
-            "%s %s has run for %.1f s of its %.0f s: the stacks of executor %d follow",
+            "%s %s has run for %.1f s of its %g s: the stacks of executor %d follow",
             child.lanes[lane].name,
             child.outstanding[seq][1].message.id,
             seconds,

@@ -1,6 +1,7 @@
 """What the hold brings: new events, events with a past, and word of the connection."""
 
 import logging
+import random
 from collections.abc import Iterable
 
 from postroom.brokers.base import Delivery
@@ -26,7 +27,8 @@ class Reception:
         teams = set()
         for delivery in deliveries:
             place = self.desk.places[delivery.queue]
-            if self.stopping or not place.team.able:
+            if self.stopping or place.intake.subscribed is None:
+                # Only then: given back while an executor is replaced, it would come again at once, and again.
                 self.desk.give_back([delivery])
             elif delivery.returns or delivery.message.headers:
                 self._with_past(delivery, place)
@@ -69,9 +71,10 @@ class Reception:
         elif place.team.quarantine_ready:
             place.team.suspect(place.lane, [delivery])
         else:
-            # Held while nothing is ready to run it, it would share the fate of this consumer.
+            # Held while nothing is ready to run it, it would share the fate of this consumer. Many that wait come
+            # back spread, so that one after the other finds the quarantine idle.
             place.team.open_quarantine()
-            self.desk.settlement.suspect(delivery, SUSPECT_WAITS)
+            self.desk.settlement.suspect(delivery, random.uniform(0.1, SUSPECT_WAITS))
 
     def lost(self, why: str) -> None:
         """Every delivery is void."""
@@ -80,6 +83,9 @@ class Reception:
             place.intake.after_outage = True
             for delivery in place.intake.clear():
                 self.desk.memory.returned(delivery)
+            for _, group in place.team.suspects:
+                for delivery in group:
+                    self.desk.memory.returned(delivery)
             place.team.suspects.clear()
         for child in self._children:
             self.desk.void(child)

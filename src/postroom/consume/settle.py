@@ -76,7 +76,13 @@ class Settlement:
         else:
             task = self._loop.create_task(self._replace(delivery, verdict))
             self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            # What it raised is a mistake of ours, and its event would stay in hand: the loop's handler ends us.
+            task.result()
 
     async def _replace(self, delivery: Delivery, verdict: Reschedule | Bury) -> None:
         if isinstance(verdict, Reschedule):

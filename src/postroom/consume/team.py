@@ -74,10 +74,22 @@ class Team:
 
     def start(self, first: Child | None = None) -> None:
         """Starts its executors; ``first`` is one that has declared already."""
+        if self.stopping:
+            return
         if first is not None:
             self.members.append(first)
         while len(self.members) < self.size:
             self.members.append(self._staff.spawn())
+
+    def load(self, intake: Intake) -> int:
+        """How many events of the intake its executors have."""
+        lane = self.intakes.index(intake)
+        return sum(child.load[lane] for child in self.members + self._retiring if child.load)
+
+    def stalled(self, lane: int) -> float:
+        """For how many seconds every slot of the lane has been busy with one event; 0 if one is free."""
+        busy = [seconds for child in self.members if child.ready for its, _, seconds in child.busy() if its == lane]
+        return min(busy) if len(busy) >= self.declarations[lane].concurrency * self.size else 0.0
 
     def __contains__(self, child: Child) -> bool:
         return child is self.quarantine or child in self.members or child in self._retiring
@@ -94,13 +106,14 @@ class Team:
         self._last_reason = ""
         if child is not self.quarantine:
             for old in self._retiring:
-                old.stop()
+                self._end(old)
         if child is not self.quarantine and not was_able:
             self._staff.team_ready(self)
         self.pump()
 
-    def start_failed(self, reason: str) -> None:
-        """A child could not start: says why, once."""
+    def start_failed(self, child: Child, reason: str) -> None:
+        """A child could not start: says why, once, and ends it."""
+        self._end(child)
         reason = reason.strip()
         if reason != self._last_reason:
             self._last_reason = reason
@@ -157,6 +170,18 @@ class Team:
 
             self._timers[name] = self._staff.loop.call_later(max(0.0, delay), due)
 
+    def _end(self, child: Child) -> None:
+        """Lets it finish what it has in hand; but no thread of the application's may keep it longer."""
+        child.stop()
+
+        def look() -> None:
+            if child in self and child.outstanding:
+                self._staff.loop.call_later(self._staff.grace, look)
+            elif child in self:
+                child.kill()
+
+        self._staff.loop.call_later(self._staff.grace, look)
+
     # Suspects ---------------------------------------------------------------------------------------
 
     def suspect(self, lane: int, group: list[Delivery], first: bool = False) -> None:
@@ -170,9 +195,11 @@ class Team:
 
     @property
     def quarantine_ready(self) -> bool:
-        """A suspect that is accepted now runs at once, or behind a few others."""
+        """A suspect that is accepted now runs at once. None is held behind another: that one may take this
+        consumer with it, and the other would be counted too."""
         child = self.quarantine
-        return child is not None and child.ready and not child.stopping and len(self.suspects) < 100
+        idle = child is not None and child.ready and not child.stopping and not child.outstanding
+        return idle and not self.suspects
 
     def open_quarantine(self) -> None:
         """Gets ready for suspects."""
@@ -192,7 +219,7 @@ class Team:
 
     def _close_quarantine(self) -> None:
         if self.quarantine is not None and not self.suspects and not self.quarantine.outstanding:
-            self.quarantine.stop()
+            self._end(self.quarantine)
 
     # Deaths -----------------------------------------------------------------------------------------
 
@@ -201,6 +228,7 @@ class Team:
         how = how_it_ended(status)
         if child.overdue:
             how = "was killed at its hard time limit"
+        idle = child.ready and not child.stopping and not child.done and not child.in_hand()
         if child.page is not None:
             self._take_stock(child, how)
         was_quarantine = child is self.quarantine
@@ -213,13 +241,16 @@ class Team:
         if self.stopping:
             return
         if not child.ready:
-            self.start_failed(f"it {how} while it started")
+            if not child.stopping:
+                self.start_failed(child, f"it {how} while it started")
             self._failures += 1
             if not self.able:
                 self._staff.team_unable(self)
         elif not child.stopping:
             log.warning("an executor of %s %s; another is started", ", ".join(i.name for i in self.intakes), how)
-        delay = min(LONGEST_BACKOFF, 0.5 * 2.0**self._failures) * random.random() if self._failures else 0.0
+            # Of no event: whatever it was, it may well kill the next one as soon as it is ready.
+            self._failures += idle
+        delay = restart_delay(self._failures) if self._failures else 0.0
         if was_quarantine:
             if self.suspects:
                 self._at("quarantine", delay, self._reopen_quarantine)
@@ -273,3 +304,8 @@ class Team:
                 self._retiring.append(child)
                 self.start()
                 return
+
+
+def restart_delay(failures: int) -> float:
+    """Seconds until an executor is started after ``failures`` that could not start: full jitter, 30 s at most."""
+    return min(LONGEST_BACKOFF, 0.5 * 2.0 ** min(failures, 10)) * random.random()

@@ -9,7 +9,7 @@ from postroom.wire.event import event_of, in_hand
 from postroom.wire.message import Message
 
 from .guard import Guard
-from .lane import Lane, Undecodable
+from .lane import Lane, Undecodable, refuse_what_never_ran
 from .outcome import failure, rubbish
 from .page import FINISHED, IN_HAND, REPORTED, WAITING, Page
 from .protocol import Item
@@ -20,10 +20,9 @@ def consume_batch(lane: Lane, items: list[Item], page: Page, guard: Guard, repor
     """Consumes a batch on the calling thread, and reports the outcome of each of its events."""
     good: list[tuple[Item, Any]] = []
     for item in items:
-        try:
-            good.append((item, lane.decode(item.body, item.headers)))
-        except Undecodable as undecodable:
-            report.failed(rubbish(lane.number, item.seq, str(undecodable), undecodable.newer))
+        if _decode(lane, item, page, guard, report, good):
+            page.mark(item.seq, WAITING)
+        else:
             page.mark(item.seq, REPORTED)
     stack = [good] if good else []
     while stack:
@@ -43,6 +42,33 @@ def consume_batch(lane: Lane, items: list[Item], page: Page, guard: Guard, repor
             stack += [part[middle:], part[:middle]]
 
 
+def _decode(lane: Lane, item: Item, page: Page, guard: Guard, report: Report, good: list[tuple[Item, Any]]) -> bool:
+    """Adds an event with its payload to ``good``, or reports why not. Decoding runs the application's code too
+    (upgrade, validators), so it is limited, and blamed, as consume is."""
+    error: BaseException
+    started = time.monotonic()
+    try:
+        try:
+            page.mark(item.seq, IN_HAND)
+            guard.arm(item.seq)
+            payload = lane.decode(item.body, item.headers)
+        except BaseException as raised:  # noqa: BLE001 - a validator may raise anything
+            error = raised
+            guard.disarm()
+        else:
+            guard.disarm()
+            good.append((item, payload))
+            return True
+    except TimeLimitReached as late:
+        error = late
+        guard.disarm()
+    if isinstance(error, Undecodable):
+        report.failed(rubbish(lane.number, item.seq, str(error), error.newer))
+    else:
+        report.failed(failure(lane.number, item.seq, error, time.monotonic() - started))
+    return False
+
+
 def _attempt(lane: Lane, part: list[tuple[Item, Any]], page: Page, guard: Guard) -> BaseException | None:
     """Runs one part. Returns what it raised, if anything; the states in the page are right either way."""
     events = tuple(event_of(lane.name, Message(i.id, i.body, i.headers, i.published)) for i, _ in part)
@@ -53,13 +79,15 @@ def _attempt(lane: Lane, part: list[tuple[Item, Any]], page: Page, guard: Guard)
     error: BaseException | None = None
     try:
         try:
-            around = consuming(lane.name, events)
             guard.arm(part[0][0].seq)
+            around = consuming(lane.name, events)
             if around is None:
-                lane.consume(payloads)
+                returned = lane.consume(payloads)
             else:
                 with around:
-                    lane.consume(payloads)
+                    returned = lane.consume(payloads)
+            if returned is not None:
+                refuse_what_never_ran(returned)
         except BaseException as raised:  # noqa: BLE001 - sys.exit in a worker is a failure like any other
             error = raised
         guard.disarm()

@@ -53,16 +53,20 @@ class SyncLane:
             else:
                 consume_one(lane, job, page, guard, report, jobs.empty())
 
-    def clear(self) -> list[int]:
-        """Begins nothing more. Returns the numbers of the events that were not begun."""
+    def recall(self) -> list[int]:
+        """Takes back the events that are not begun. Returns their numbers."""
         left: list[int] = []
         while True:
             try:
                 job = self._jobs.get_nowait()
             except Empty:
-                break
+                return left
             if job is not None:
                 left += [item.seq for item in (job if isinstance(job, list) else [job])]
+
+    def clear(self) -> list[int]:
+        """Begins nothing more. Returns the numbers of the events that were not begun."""
+        left = self.recall()
         for _ in self._guards:
             self._jobs.put(None)
         return left
@@ -121,6 +125,10 @@ class Crew:
         """Raises the soft limit where it is over; ``now`` in monotonic seconds. On the main thread only."""
         for guard in self.guards:
             guard.enforce(now)
+
+    def recall(self, lane: int) -> list[int]:
+        """Takes back the events of a lane that are not begun. Returns their numbers."""
+        return self._async[lane].recall() if lane in self._async else self._sync[lane].recall()
 
     def clear(self) -> list[int]:
         """Begins nothing more. Returns the numbers of the events that were not begun."""

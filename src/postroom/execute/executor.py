@@ -17,7 +17,7 @@ from .crew import Crew
 from .declare import declare
 from .lane import Lane
 from .page import Page
-from .protocol import Declared, Down, Frames, GaveBack, Ready, Serve, Start, StartFailed, Stop, Uplink, Work
+from .protocol import Declared, Down, Frames, GaveBack, Ready, Recall, Serve, Start, StartFailed, Stop, Uplink, Work
 from .signals import SOFT_LIMIT, STACKS
 
 
@@ -34,12 +34,14 @@ def main(sock_fd: int, page_fd: int) -> None:
         declared = declare(start)
         uplink.send(declared)
         serve = inbox.next()
+        if isinstance(serve, Stop):
+            return
         assert isinstance(serve, Serve)
         crew = _crew(serve, declared, page_fd, uplink)
     except PostroomError as error:
         uplink.send(StartFailed(str(error)))
         return
-    except Exception:  # noqa: BLE001 - an application's import may raise anything; the consumer tells it
+    except (Exception, SystemExit):  # noqa: BLE001 - an application's import may raise anything; the consumer tells it
         uplink.send(StartFailed(traceback.format_exc()))
         return
     signal.signal(SOFT_LIMIT, lambda *_: crew.enforce(time.monotonic()))
@@ -82,6 +84,8 @@ def _read(inbox: "_Inbox", crew: Crew, uplink: Uplink) -> None:
         message = inbox.next()
         if isinstance(message, Work):
             crew.put(message.lane, message.items, message.batch)
+        elif isinstance(message, Recall):
+            uplink.send(GaveBack(crew.recall(message.lane)))
         elif isinstance(message, Stop):
             uplink.send(GaveBack(crew.clear()))
             return

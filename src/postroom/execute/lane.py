@@ -18,6 +18,17 @@ class Undecodable(Exception):
         self.newer = newer
 
 
+def refuse_what_never_ran(returned: Any) -> None:
+    """Raises TypeError if what a consume returned shows that it has not run: a coroutine or a generator, as an
+    async function behind a decorator gives. Acknowledged, its event would be lost."""
+    if inspect.isawaitable(returned) or inspect.isgenerator(returned) or inspect.isasyncgen(returned):
+        kind = "coroutine" if inspect.iscoroutine(returned) else type(returned).__name__
+        close = getattr(returned, "close", None)
+        if close is not None:
+            close()
+        raise TypeError(f"the worker returned a {kind}, so it has not run: assign the async function itself")
+
+
 class Lane:
     """``number`` is its place in the executor. ``consume`` takes a payload, or a list of them for a batch
     worker; for an async function it returns an awaitable."""
@@ -41,7 +52,7 @@ class Lane:
 
     def decode(self, body: bytes, headers: Headers) -> Any:
         """The payload. Raises Undecodable."""
-        version = h.number(headers, h.VERSION, 1) if headers else 1
+        version = max(1, h.number(headers, h.VERSION, 1)) if headers else 1
         try:
             if version < self.queue.version:
                 return self._upgraded(body, version)

@@ -1,5 +1,6 @@
 """What consumer and executor say to one another, over a socket pair: MessagePack behind a four-byte length."""
 
+import os
 import socket
 import threading
 from typing import Any
@@ -112,12 +113,18 @@ class Stop(Struct, tag=9, array_like=True):
 
 
 class GaveBack(Struct, tag=10, array_like=True):
-    """Up, after Stop: these were not begun."""
+    """Up, after Stop or Recall: these were not begun, and will not be."""
 
     seqs: list[int]
 
 
-Down = Start | Serve | Work | Stop
+class Recall(Struct, tag=11, array_like=True):
+    """Down: give back what is not begun of this lane."""
+
+    lane: int
+
+
+Down = Start | Serve | Work | Stop | Recall
 Up = Declared | StartFailed | Ready | Done | Failed | GaveBack
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -160,7 +167,10 @@ class Uplink:
         self._lock = threading.Lock()
 
     def send(self, message: Up) -> None:
-        """Sends, and waits where the consumer is slow to read."""
+        """Sends, and waits where the consumer is slow to read. When it is gone, so is this process, at once."""
         data = frame(message)
         with self._lock:
-            self._sock.sendall(data)
+            try:
+                self._sock.sendall(data)
+            except (BrokenPipeError, ConnectionResetError):
+                os._exit(1)

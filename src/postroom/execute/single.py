@@ -8,7 +8,7 @@ from postroom.wire.event import event_of, in_hand
 from postroom.wire.message import Message
 
 from .guard import Guard
-from .lane import Lane, Undecodable
+from .lane import Lane, Undecodable, refuse_what_never_ran
 from .outcome import failure, rubbish
 from .page import FINISHED, IN_HAND, REPORTED, Page
 from .protocol import Item
@@ -22,18 +22,22 @@ def consume_one(lane: Lane, item: Item, page: Page, guard: Guard, report: Report
     error: BaseException
     try:
         try:
+            # Decoding runs the application's code too (upgrade, validators), so it is limited, and blamed, likewise.
+            page.mark(seq, IN_HAND)
+            started = guard.arm(seq)
             payload = lane.decode(item.body, item.headers)
             event = event_of(lane.name, Message(item.id, item.body, item.headers, item.published))
             token = in_hand.set((event,))
-            page.mark(seq, IN_HAND)
             around = consuming(lane.name, (event,))
-            started = guard.arm(seq)
             if around is None:
-                lane.consume(payload)
+                returned = lane.consume(payload)
             else:
                 with around:
-                    lane.consume(payload)
+                    returned = lane.consume(payload)
+            if returned is not None:
+                refuse_what_never_ran(returned)
         except Undecodable as undecodable:
+            guard.disarm()
             report.failed(rubbish(lane.number, seq, str(undecodable), undecodable.newer))
             page.mark(seq, REPORTED)
             return

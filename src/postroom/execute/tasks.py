@@ -38,15 +38,23 @@ class AsyncLane:
         self._waiting.extend(items)
         self._loop.call_soon_threadsafe(self._begin)
 
+    def recall(self) -> list[int]:
+        """Takes back the events that are not begun. Returns their numbers."""
+        left = []
+        while (item := self._next()) is not None:
+            left.append(item.seq)
+        return left
+
+    def _next(self) -> Item | None:
+        try:
+            return self._waiting.popleft()
+        except IndexError:  # perhaps another thread has just taken it
+            return None
+
     def clear(self) -> list[int]:
         """Begins nothing more. Returns the numbers of the events that were not begun."""
         self._stopping = True
-        left = []
-        while self._waiting:
-            try:
-                left.append(self._waiting.popleft().seq)
-            except IndexError:  # the loop's thread took it meanwhile
-                break
+        left = self.recall()
         self._loop.call_soon_threadsafe(self._begin)
         return left
 
@@ -62,8 +70,7 @@ class AsyncLane:
         await self._over.wait()
 
     def _begin(self) -> None:
-        while self._free and self._waiting:
-            item = self._waiting.popleft()
+        while self._free and (item := self._next()) is not None:
             self._busy += 1
             task = self._loop.create_task(self._consume(item, self._free.pop()))
             self._tasks.add(task)
@@ -80,18 +87,20 @@ class AsyncLane:
         started = time.monotonic()
         error: BaseException | None = None
         try:
+            # Decoding runs the application's code too (upgrade, validators), so it is blamed likewise.
+            self._page.mark(seq, IN_HAND)
+            started = guard.arm(seq)
             payload = lane.decode(item.body, item.headers)
             event = event_of(lane.name, Message(item.id, item.body, item.headers, item.published))
             in_hand.set((event,))
-            self._page.mark(seq, IN_HAND)
             around = consuming(lane.name, (event,))
-            started = guard.arm(seq)
             if around is None:
                 await lane.consume(payload)
             else:
                 with around:
                     await lane.consume(payload)
         except Undecodable as undecodable:
+            guard.disarm()
             self._report.failed(rubbish(lane.number, seq, str(undecodable), undecodable.newer))
             self._page.mark(seq, REPORTED)
             self._release(guard)

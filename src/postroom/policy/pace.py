@@ -4,17 +4,16 @@ HELD_SECONDS = 1.0
 AHEAD_SECONDS = 0.02
 MOST_HELD = 500
 MOST_AHEAD = 500
-UNKNOWN_HELD = 16
 
 
 def prefetch(mean: float | None, slots: int) -> int:
     """How many unsettled events to hold for ``slots`` slots, where ``mean`` is the seconds one event takes.
 
     About one second's work, 1 to 500, and never less than one for each slot: so slow jobs spread over all
-    consumers, and fast ones never wait for the broker. None: nothing is known yet.
+    consumers, and fast ones never wait for the broker. None: nothing is known yet, they may be slow.
     """
     if mean is None:
-        return max(slots, UNKNOWN_HELD)
+        return slots
     wanted = int(HELD_SECONDS * slots / max(mean, 1e-6))
     return max(slots, min(MOST_HELD, wanted))
 
@@ -23,7 +22,7 @@ def ahead(mean: float | None) -> int:
     """How many events an executor may be handed beyond its free slots: about 20 ms of work, so that it never
     waits for the consumer, yet little is stuck behind a slow one."""
     if mean is None:
-        return 1
+        return 0
     return min(MOST_AHEAD, int(AHEAD_SECONDS / max(mean, 1e-6)))
 
 

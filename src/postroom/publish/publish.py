@@ -1,5 +1,6 @@
 """``queue_json_publish`` and its kin."""
 
+import math
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,7 @@ P = TypeVar("P")
 
 LONGEST_DELAY = 365 * 86400.0
 MOST_AT_ONCE = 1000
+MOST_HEADERS = 32_768
 
 
 @overload
@@ -156,17 +158,38 @@ def _checked(queue: Queue[Any], headers: Mapping[str, Header] | None) -> Headers
     if not headers:
         return fresh
     for name, value in headers.items():
-        if name.lower().startswith((h.PREFIX, "x-")) or not 0 < len(name.encode()) <= 128:
-            raise PostroomError(
-                f"header {name[:130]!r} for queue {queue.name!r}: names starting with {h.PREFIX!r} or 'x-' are "
-                "taken, and 128 bytes are the most"
-            )
-        if not isinstance(value, str | int | float | bool) or len(str(value)) > 8192:
-            raise PostroomError(f"header {name!r} for queue {queue.name!r} must be text (8 KiB), a number or a bool")
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise PostroomError(f"header {name!r} for queue {queue.name!r} does not fit 64 bits")
+        _check_header(queue.name, name, value)
         fresh[name] = value
+    size = sum(len(name) + len(str(value)) for name, value in fresh.items())
+    if size > MOST_HEADERS:
+        raise PostroomError(
+            f"the headers for queue {queue.name!r} are {size} characters, {MOST_HEADERS} are the most"
+        )
     return fresh
+
+
+def _check_header(queue: str, name: str, value: Header) -> None:
+    if not isinstance(name, str) or name.lower().startswith((h.PREFIX, "x-")) or not 0 < _length(name) <= 128:
+        raise PostroomError(
+            f"header {str(name)[:130]!r} for queue {queue!r}: names are text of 128 bytes at most, and those "
+            f"starting with {h.PREFIX!r} or 'x-' are taken"
+        )
+    if not isinstance(value, str | int | float | bool):
+        raise PostroomError(f"header {name!r} for queue {queue!r} must be text, a number or a bool")
+    if isinstance(value, str) and not 0 <= _length(value) <= 8192:
+        raise PostroomError(f"header {name!r} for queue {queue!r}: text must be UTF-8, of 8 KiB at most")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise PostroomError(f"header {name!r} for queue {queue!r} does not fit 64 bits")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise PostroomError(f"header {name!r} for queue {queue!r} is {value}: give a number")
+
+
+def _length(text: str) -> int:
+    """In bytes; -1 if UTF-8 cannot carry it."""
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        return -1
 
 
 def _seconds(queue: Queue[Any], delay: float) -> float:

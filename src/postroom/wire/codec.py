@@ -32,6 +32,7 @@ class Codec(Generic[P]):
             return
         try:
             self._decode = msgspec.json.Decoder(type).decode
+            _refuse_unknown(type)
         except (TypeError, NotImplementedError) as error:
             raise DeclarationError(f"{_name(type)} cannot be a payload type: {error}") from error
 
@@ -80,6 +81,20 @@ def parse(body: bytes) -> Any:
         raise BadBody(str(error)) from error
 
 
+def _refuse_unknown(type: Any) -> None:
+    """msgspec takes any class, for a hook to make. There is none, so not one body would be a payload."""
+
+    def hook(kind: Any, value: Any) -> Any:
+        raise DeclarationError(
+            f"{_name(kind)} cannot be a payload type: make it a dataclass, or another type of JSON"
+        )
+
+    try:
+        msgspec.json.Decoder(type, dec_hook=hook).decode(b"null")
+    except msgspec.DecodeError:
+        return
+
+
 def _is_pydantic(type: Any) -> bool:
     # Never imported for this: if no module did, no type of its can be here.
     pydantic = sys.modules.get("pydantic")
@@ -93,7 +108,11 @@ def _has_nan(value: Any) -> bool:
         return any(map(_has_nan, value.values()))
     if isinstance(value, list | tuple | set | frozenset):
         return any(map(_has_nan, value))
-    return _has_nan(msgspec.to_builtins(value)) if hasattr(value, "__dict__") else False
+    if hasattr(value, "model_dump"):
+        return _has_nan(value.model_dump())
+    if hasattr(value, "__struct_fields__") or hasattr(value, "__dataclass_fields__"):
+        return _has_nan(msgspec.to_builtins(value))
+    return False
 
 
 def _name(type: Any) -> str:

@@ -43,7 +43,7 @@ def moment(headers: Mapping[str, Header], name: str) -> float | None:
     value = headers.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    return float(value) if abs(value) < 2**53 else None
 
 
 def text(headers: Mapping[str, Header], name: str) -> str:

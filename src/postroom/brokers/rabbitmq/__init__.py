@@ -1,0 +1,84 @@
+"""RabbitMQ: quorum queues, publisher confirms, one node or a cluster."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from postroom.brokers.base import Fate, Figures, Hold, Listener
+from postroom.settings import masked, rabbitmq_password
+from postroom.wire.message import Message
+
+from . import address, control, dead, pauses, topology
+from .connecting import connect
+from .consumer import RabbitMQHold
+from .io import Link
+from .publisher import Publisher
+
+__all__ = ["RabbitMQBroker"]
+
+T = TypeVar("T")
+
+
+class RabbitMQBroker:
+    """See ``brokers.base.Broker``.
+
+    ``url``: ``amqp://user@host1,host2:5672/vhost`` or ``amqps://…``. The password is read, for each connection
+    anew, as ``settings.rabbitmq_password`` says. Raises SettingsError for a malformed URL.
+
+    Where this broker cannot tell: ``queues`` is empty, ``figures`` have no ``in_hand``, ``delayed`` and
+    ``oldest``, and ``purge`` leaves delayed events. Delays are whole seconds, rounded up, of 388 days at most.
+    """
+
+    def __init__(self, url: str, secrets: str | None) -> None:
+        self.url = masked(url)
+        self._url = url
+        self._secrets = secrets
+        self._address = address.parse(url)
+        self._publisher = Publisher(self._address, url, secrets)
+
+    def declare(self, queue: str) -> None:
+        self._request(lambda link: control.declare(link, queue))
+
+    def publish(self, queue: str, messages: Sequence[Message], delay: float, timeout: float) -> None:
+        self._publisher.publish(queue, messages, delay, timeout)
+
+    def hold(self, loop: asyncio.AbstractEventLoop, listener: Listener, name: str) -> Hold:
+        return RabbitMQHold(loop, listener, name, self._connect)
+
+    def queues(self) -> list[str]:
+        return []
+
+    def figures(self, queue: str) -> Figures:
+        return self._request(lambda link: control.figures(link, queue))
+
+    def delayed(self) -> int:
+        return self._request(control.delayed)
+
+    def peek(self, queue: str, limit: int) -> list[Message]:
+        """Hides the events from consumers for that moment, and RabbitMQ counts a return for each."""
+        return self._request(lambda link: dead.peek(link, queue, limit))
+
+    def purge(self, queue: str) -> int:
+        return self._request(lambda link: control.purge(link, queue))
+
+    def purge_dead(self, queue: str) -> int:
+        return self._request(lambda link: control.purge(link, topology.dead(queue)))
+
+    def pause(self, queue: str) -> None:
+        self._request(lambda link: pauses.pause(link, queue))
+
+    def resume(self, queue: str) -> None:
+        self._request(lambda link: pauses.resume(link, queue))
+
+    def sweep_dead(self, queue: str, judge: Callable[[Message], Fate]) -> dict[Fate, int]:
+        """Raises BrokerError when another program sweeps the same letters."""
+        return self._request(lambda link: dead.sweep(link, queue, judge))
+
+    def close(self) -> None:
+        self._publisher.close()
+
+    def _request(self, work: Callable[[Link], Awaitable[T]]) -> T:
+        return control.run(lambda: self._connect("control"), work)
+
+    async def _connect(self, role: str) -> Link:
+        return await connect(self._address, rabbitmq_password(self._url, self._secrets), role)

@@ -1,0 +1,307 @@
+"""The hold: two connections that outlast every failure, the queues taken from, and the way back for events."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+from postroom.brokers.base import Delivery, Listener
+from postroom.errors import BrokerError, SettingsError
+from postroom.wire.message import Headers
+
+from . import delays, messages, topology
+from .confirms import Outcome
+from .connecting import pauses
+from .io import Link, NoAnswer, log
+from .outbox import Outbox
+from .pauses import POLL, is_paused, listen
+from .source import Source, Tag
+
+
+class RabbitMQHold:
+    """See ``brokers.base.Hold``. ``connect`` makes a connection for the role it is given."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        listener: Listener,
+        name: str,
+        connect: Callable[[str], Awaitable[Link]],
+    ) -> None:
+        self._loop = loop
+        self._listener = listener
+        self._name = name
+        self._connect = connect
+        self._link: Link | None = None
+        self._outbox = Outbox(lambda: connect(f"{name} retries"))
+        self._sources: dict[str, Source] = {}
+        self._arrived: list[Delivery] = []
+        self._void: asyncio.Future[Any] = loop.create_future()  # done when all that is in hand becomes void
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._said: set[str] = set()  # troubles already logged since the last good connection
+        self._closing = False
+
+    # Connecting
+
+    async def open(self) -> None:
+        """As ``Hold.open``."""
+        waits = pauses()
+        while self._link is None:
+            try:
+                self._link = await self._prepared()
+            except SettingsError:
+                raise
+            except BrokerError as error:
+                if getattr(error, "permanent", False):
+                    raise BrokerError(f"{self._name}: {error}") from error
+                self._lament(str(error))
+                await asyncio.sleep(next(waits))
+        self._start(self._keep())
+        self._start(self._poll())
+        self._align_all()
+
+    async def _prepared(self) -> Link:
+        """A connection on which the exchanges exist and pauses are noticed."""
+        link = await self._connect(self._name)
+        try:
+            channel = await link.channel()
+            await topology.declare_exchanges(channel)
+            await channel.close()
+            await listen(link, self._noticed)
+        except BaseException:
+            link.abort("the connection could not be prepared")
+            raise
+        return link
+
+    async def _keep(self) -> None:
+        while not self._closing:
+            assert self._link is not None
+            why = await asyncio.shield(self._link.lost)
+            self._fall(why)
+            await self._reconnect()
+            sound = [source for source in self._sources.values() if not source.doubtful]
+            await asyncio.gather(*(self._align(source, fresh=True) for source in sound))
+            if self._link.alive:
+                log.info("%s: connected to RabbitMQ again", self._name)
+                self._said.clear()
+                self._listener.regained()
+
+    def _fall(self, why: str) -> None:
+        log.warning("%s: the connection to RabbitMQ was lost: %s", self._name, why)
+        self._link_gone()
+        self._listener.lost(why)
+
+    def _link_gone(self) -> None:
+        for source in self._sources.values():
+            source.fall()
+        self._arrived.clear()
+        self._void.set_result(None)
+        self._void = self._loop.create_future()
+
+    async def _reconnect(self) -> None:
+        for seconds in pauses():
+            await asyncio.sleep(seconds)
+            try:
+                self._link = await self._prepared()
+            except (BrokerError, SettingsError) as error:
+                self._lament(str(error))
+            else:
+                return
+
+    def _lament(self, sentence: str) -> None:
+        if sentence not in self._said:
+            self._said.add(sentence)
+            log.warning("%s: %s; trying again until it succeeds", self._name, sentence)
+
+    # Taking events
+
+    def subscribe(self, queue: str, prefetch: int) -> None:
+        """As ``Hold.subscribe``."""
+        source = self._sources.get(queue)
+        if source is None:
+            source = self._sources[queue] = Source(queue, self._name, self._on_arrival)
+        limit = min(max(1, prefetch), 65_535)
+        if source.wanted != limit:
+            fresh = source.wanted is None
+            if fresh:
+                source.paused = None
+            source.wanted = limit
+            self._start(self._align(source, fresh))
+
+    def unsubscribe(self, queue: str) -> None:
+        """As ``Hold.unsubscribe``."""
+        source = self._sources.get(queue)
+        if source is not None and source.wanted is not None:
+            source.wanted = None
+            source.paused = False  # and if it is paused when it is wanted again, that is said again
+            self._start(self._align(source, fresh=False))
+
+    def _align_all(self) -> None:
+        for source in self._sources.values():
+            self._start(self._align(source, fresh=True))
+
+    async def _align(self, source: Source, fresh: bool) -> None:
+        """Makes what is consumed what is wanted; ``fresh`` asks about a pause first."""
+        link = self._link
+        if link is None or not link.alive:
+            return  # _keep does it when there is one
+        try:
+            if source.doubtful:
+                await self._probe(source)
+            if fresh:
+                await self._ask_paused(source, link)
+            await source.align(link)
+        except (BrokerError, SettingsError) as error:
+            source.doubtful = source.doubtful or isinstance(error, NoAnswer)
+            if not source.doubtful and (not link.alive or link.closing):
+                return
+            # This queue alone cannot be consumed, perhaps for a while: somebody is deleting it, or mending it.
+            self._lament(f"the queue {source.queue!r} cannot be consumed: {error}")
+            source.fall()
+            self._loop.call_later(random.uniform(5, 15), self._try_again, source)
+
+    def _try_again(self, source: Source) -> None:
+        if not self._closing:
+            self._start(self._align(source, fresh=True))
+
+    async def _probe(self, source: Source) -> None:
+        # RabbitMQ closes a connection, a minute later, over a queue that has no leader to subscribe at.
+        probe = await self._connect(f"{self._name} probe")
+        try:
+            await source.probe(probe)
+        finally:
+            await probe.close()
+
+    def _on_arrival(self, delivery: Delivery) -> None:
+        if not self._arrived:
+            self._loop.call_soon(self._hand_over)
+        self._arrived.append(delivery)
+
+    def _hand_over(self) -> None:
+        arrived, self._arrived = self._arrived, []
+        if arrived:
+            self._listener.delivered(arrived)
+
+    # Pauses
+
+    async def _ask_paused(self, source: Source, link: Link) -> None:
+        async with source.asking:
+            before, source.paused = source.paused, await is_paused(link, source.queue)
+            if source.paused and not before:
+                await source.align(link)
+                source.told_paused = True
+                self._listener.paused(source.queue)
+            elif source.told_paused and not source.paused:
+                source.told_paused = False
+                self._listener.resumed(source.queue)
+
+    def _noticed(self, queue: str) -> None:
+        source = self._sources.get(queue)
+        if source is not None:
+            self._start(self._align(source, fresh=True))
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(POLL)
+            for source in list(self._sources.values()):
+                if source.wanted is not None:
+                    await self._align(source, fresh=True)
+
+    # Settling
+
+    def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """As ``Hold.ack``."""
+        touched: dict[Source, None] = {}
+        for delivery in deliveries:
+            source = delivery.tag.source
+            source.finish(delivery.tag)
+            touched[source] = None
+        for source in touched:
+            source.send_soon()
+
+    def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """As ``Hold.give_back``."""
+        by_source: dict[Source, list[Tag]] = {}
+        for delivery in sorted(deliveries, key=lambda delivery: delivery.tag.number):
+            by_source.setdefault(delivery.tag.source, []).append(delivery.tag)
+        for source, tags in by_source.items():
+            if source.aligned:
+                source.give_back(tags)
+            else:
+                self._start(source.give_back_when_aligned(tags))
+
+    async def reschedule(self, delivery: Delivery, headers: Headers, delay: float) -> bool:
+        """As ``Hold.reschedule``; a delay is rounded up to whole seconds, of which ``delays.LONGEST`` is the
+        longest. Raises Unsupported for a longer one and ValueError for headers that AMQP cannot carry."""
+        exchange, key = topology.EXCHANGE, delivery.queue
+        if delay > 0:
+            exchange, key = delays.way_in(delivery.queue, delays.whole_seconds(delay))
+        return await self._replace(delivery, headers, exchange, key)
+
+    async def bury(self, delivery: Delivery, headers: Headers) -> bool:
+        """As ``Hold.bury``; long texts in ``headers`` are cut to fit."""
+        return await self._replace(delivery, headers, topology.EXCHANGE, topology.dead(delivery.queue))
+
+    async def _replace(self, delivery: Delivery, headers: Headers, exchange: str, key: str) -> bool:
+        properties = messages.encode_shortened(delivery.message, headers)
+        source, tag = delivery.tag.source, delivery.tag
+        for seconds in pauses():
+            if not source.holds(tag):
+                return False
+            if await self._sent(delivery, exchange, key, properties):
+                break
+            await asyncio.wait([self._void], timeout=seconds)
+        if not source.holds(tag):
+            return False
+        source.finish(tag)
+        source.send_soon()
+        return True
+
+    async def _sent(self, delivery: Delivery, exchange: str, key: str, properties: bytes) -> bool:
+        """Whether the copy was confirmed; gives up when the original becomes void."""
+        message = delivery.message
+        sending = self._loop.create_task(
+            self._outbox.send(delivery.queue, message.id, exchange, key, properties, message.body)
+        )
+        waited: list[asyncio.Future[Any]] = [sending, self._void]
+        try:
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not sending.done():
+                sending.cancel()
+        if not sending.done():
+            return False
+        try:
+            outcome = sending.result()
+        except (BrokerError, SettingsError) as error:
+            self._lament(f"an event of {delivery.queue!r} cannot be put back: {error}")
+            return False
+        if outcome is Outcome.CONFIRMED:
+            return True
+        self._lament(f"an event of {delivery.queue!r} cannot be put back: RabbitMQ answers {outcome.value}")
+        return False
+
+    # The end
+
+    async def close(self) -> None:
+        """As ``Hold.close``."""
+        self._closing = True
+        for task in list(self._tasks):
+            task.cancel()
+        link = self._link
+        if link is not None and link.alive:
+            closing = [source.close() for source in self._sources.values()]
+            await asyncio.wait([asyncio.gather(*closing)], timeout=2)
+            await link.close()
+        await self._outbox.close()
+        self._link_gone()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("%s: a task of the hold failed unexpectedly", self._name, exc_info=task.exception())

@@ -1,0 +1,105 @@
+"""Requests about queues, each on a connection of its own that lives as long as the request."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from postroom.brokers.base import Figures, MissingQueue
+
+from . import delays, pauses, topology
+from .io import Link
+
+T = TypeVar("T")
+
+
+def run(connect: Callable[[], Awaitable[Link]], work: Callable[[Link], Awaitable[T]]) -> T:
+    """Does ``work`` on a new connection, on a loop of its own: in this thread, or, where an event loop runs in
+    it already, in another one. Raises BrokerError."""
+    if asyncio._get_running_loop() is None:
+        return _run_here(connect, work)
+    result: list[T] = []
+    failure: list[BaseException] = []
+
+    def elsewhere() -> None:
+        try:
+            result.append(_run_here(connect, work))
+        except BaseException as error:  # noqa: BLE001 raised again in the thread that asked
+            failure.append(error)
+
+    thread = threading.Thread(target=elsewhere, name="postroom-control", daemon=True)
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return result[0]
+
+
+def _run_here(connect: Callable[[], Awaitable[Link]], work: Callable[[Link], Awaitable[T]]) -> T:
+    loop = asyncio.new_event_loop()
+
+    async def connected() -> T:
+        link = await connect()
+        try:
+            return await work(link)
+        finally:
+            await link.close()
+
+    try:
+        return loop.run_until_complete(connected())
+    finally:
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+
+async def declare(link: Link, queue: str) -> None:
+    channel = await link.channel()
+    await topology.declare_exchanges(channel)
+    await topology.declare_queue(channel, queue)
+    await channel.close()
+
+
+async def figures(link: Link, queue: str) -> Figures:
+    ready, consumers = await _counts(link, queue)
+    dead, _ = await _counts(link, topology.dead(queue))
+    return Figures(
+        ready=ready,
+        in_hand=None,
+        delayed=None,
+        dead=dead,
+        consumers=consumers,
+        oldest=None,
+        paused=await pauses.is_paused(link, queue),
+    )
+
+
+async def _counts(link: Link, queue: str) -> tuple[int, int]:
+    channel = await link.channel()
+    found = await channel.passive_count(queue)
+    if found is None:
+        raise _missing(queue)
+    await channel.close()
+    return found
+
+
+async def delayed(link: Link) -> int:
+    channel = await link.channel()
+    total = await delays.count(channel)
+    await channel.close()
+    return total
+
+
+async def purge(link: Link, queue: str) -> int:
+    channel = await link.channel()
+    # Asked first, because a purge of a missing queue is an error of the whole channel with less to say.
+    if await channel.passive_count(queue) is None:
+        raise _missing(queue)
+    purged = await channel.call("queue_purge", queue=queue)
+    await channel.close()
+    return int(purged.message_count)
+
+
+def _missing(queue: str) -> MissingQueue:
+    return MissingQueue(
+        f"the queue {queue!r} does not exist in RabbitMQ: it is made when a worker or publisher uses it"
+    )

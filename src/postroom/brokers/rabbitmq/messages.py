@@ -1,0 +1,119 @@
+"""A message as AMQP properties, and back. Every AMQP program can write and read these."""
+
+import struct
+import time
+from collections.abc import Mapping
+from typing import Final
+
+from postroom.wire.headers import PREFIX
+from postroom.wire.message import Header, Headers, Message, new_id
+
+from . import tables
+
+PUBLISHED: Final = "postroom-published"  # the property `timestamp` has whole seconds only
+RETURNS: Final = "x-delivery-count"
+
+# A content header travels in one frame, and frames are 131,072 bytes by default.
+MAX_PROPERTIES: Final = 120_000
+
+# Headers by which the broker speaks. Sent back to it they do harm: a copied x-death makes it see a cycle.
+_OF_THE_BROKER = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count")
+# The broker reads these as lists of further queues, and closes the channel over anything else.
+_RESERVED = ("CC", "BCC")
+
+_FLAGS = struct.Struct(">H")
+_SECONDS = struct.Struct(">Q")
+_CONTENT_TYPE, _CONTENT_ENCODING, _HEADERS, _DELIVERY_MODE, _PRIORITY = 1 << 15, 1 << 14, 1 << 13, 1 << 12, 1 << 11
+_CORRELATION_ID, _REPLY_TO, _EXPIRATION, _MESSAGE_ID, _TIMESTAMP = 1 << 10, 1 << 9, 1 << 8, 1 << 7, 1 << 6
+_SENT = _FLAGS.pack(_CONTENT_TYPE | _HEADERS | _DELIVERY_MODE | _MESSAGE_ID | _TIMESTAMP)
+_JSON = tables.short_text("application/json")
+_PERSISTENT = b"\x02"
+
+
+def encode(message: Message, headers: Mapping[str, Header] | None = None) -> bytes:
+    """The properties of ``message``, with ``headers`` instead of its own where given.
+
+    Raises ValueError for what AMQP cannot carry, with the reason.
+    """
+    sent: Headers = {}
+    for name, value in (message.headers if headers is None else headers).items():
+        if name in _RESERVED:
+            raise ValueError(f"the header {name!r} is reserved by RabbitMQ")
+        if not name.startswith(_OF_THE_BROKER):
+            sent[name] = value
+    sent[PUBLISHED] = float(message.published)
+    try:
+        identity = tables.short_text(message.id)
+    except ValueError as error:
+        raise ValueError(f"the event's id {error}") from None
+    seconds = _SECONDS.pack(min(max(0, int(message.published)), 2**63 - 1))
+    encoded = b"".join((_SENT, _JSON, tables.encode(sent), _PERSISTENT, identity, seconds))
+    if len(encoded) > MAX_PROPERTIES:
+        raise ValueError(f"the headers take {len(encoded):,} bytes: {MAX_PROPERTIES:,} is the limit")
+    return encoded
+
+
+def encode_shortened(message: Message, headers: Headers) -> bytes:
+    """As ``encode``, but long texts in ``headers`` are cut, and a foreign program's headers left out, until they
+    fit: neither a traceback nor a stranger may stop a burial."""
+    while True:
+        try:
+            return encode(message, headers)
+        except ValueError:
+            longest = max(headers, key=lambda name: len(str(headers[name])), default="")
+            foreign = [name for name in headers if not name.startswith(PREFIX)]
+            if longest and len(str(headers[longest])) >= 1024:
+                headers = {**headers, longest: str(headers[longest])[: len(str(headers[longest])) // 2]}
+            elif foreign:
+                gone = set(foreign[len(foreign) // 2 :])
+                headers = {name: value for name, value in headers.items() if name not in gone}
+            else:
+                raise
+
+
+def decode(properties: bytes, body: bytes) -> tuple[Message, int]:
+    """The message, and how often the broker says it was handed out before and came back. Never raises:
+    a foreign program may have sent anything, and where its properties make no sense they count as absent."""
+    try:
+        identity, headers, seconds = _read(properties)
+    except (ValueError, IndexError, struct.error):
+        identity, headers, seconds = "", {}, None
+    returns = headers.get(RETURNS, 0)
+    published = headers.pop(PUBLISHED, None)
+    if not isinstance(published, float) or not abs(published) < 2**53:
+        published = time.time() if seconds is None else float(seconds)
+    kept = {name: value for name, value in headers.items() if not name.startswith(_OF_THE_BROKER)}
+    message = Message(id=identity or new_id(), body=body, headers=kept, published=published)
+    return message, returns if isinstance(returns, int) else 0
+
+
+def identity(properties: bytes) -> str:
+    """The message's id; empty where it has none."""
+    return _read(properties)[0]
+
+
+def _read(properties: bytes) -> tuple[str, Headers, int | None]:
+    (flags,) = _FLAGS.unpack_from(properties)
+    offset = 2
+    headers: Headers = {}
+    seconds: int | None = None
+    if flags & _CONTENT_TYPE:
+        offset += 1 + properties[offset]
+    if flags & _CONTENT_ENCODING:
+        offset += 1 + properties[offset]
+    if flags & _HEADERS:
+        headers, offset = tables.decode(properties, offset)
+    if flags & _DELIVERY_MODE:
+        offset += 1
+    if flags & _PRIORITY:
+        offset += 1
+    for flag in (_CORRELATION_ID, _REPLY_TO, _EXPIRATION):
+        if flags & flag:
+            offset += 1 + properties[offset]
+    identity = ""
+    if flags & _MESSAGE_ID:
+        identity = properties[offset + 1 : offset + 1 + properties[offset]].decode("utf-8", "replace")
+        offset += 1 + properties[offset]
+    if flags & _TIMESTAMP:
+        (seconds,) = _SECONDS.unpack_from(properties, offset)
+    return identity, headers, seconds

@@ -1,0 +1,61 @@
+"""Pausing a queue: an exchange that exists while the pause lasts, and a notice to who is connected."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import pika
+
+from .io import Channel, ChannelClosed, Link
+from .topology import CONTROL, marker
+
+POLL: Final = 60.0  # seconds; a notice can be lost
+
+
+async def is_paused(link: Link, queue: str) -> bool:
+    """Whether the marker exists. On a channel of its own, which the broker closes when it does not."""
+    channel = await link.channel()
+    try:
+        await channel.call("exchange_declare", exchange=marker(queue), passive=True)
+    except ChannelClosed as error:
+        if error.code != 404:
+            raise
+        return False
+    await channel.close()
+    return True
+
+
+async def pause(link: Link, queue: str) -> None:
+    """Makes the marker and tells the consumers."""
+    channel = await link.channel()
+    await channel.call("exchange_declare", exchange=marker(queue), exchange_type="fanout", durable=True)
+    await _announce(channel, queue)
+
+
+async def resume(link: Link, queue: str) -> None:
+    """Removes the marker, where there is one, and tells the consumers."""
+    channel = await link.channel()
+    await channel.call("exchange_delete", exchange=marker(queue))
+    await _announce(channel, queue)
+
+
+async def _announce(channel: Channel, queue: str) -> None:
+    await channel.call("exchange_declare", exchange=CONTROL, exchange_type="fanout", durable=True)
+    properties = pika.BasicProperties(content_type="text/plain", type="pause")
+    channel.raw.basic_publish(CONTROL, "", queue.encode(), properties)
+    await channel.close()
+
+
+async def listen(link: Link, noticed: Callable[[str], None]) -> None:
+    """Calls ``noticed`` with a queue's name whenever it may have been paused or resumed."""
+    channel = await link.channel()
+    await channel.call("exchange_declare", exchange=CONTROL, exchange_type="fanout", durable=True)
+    mine = await channel.call("queue_declare", queue="", exclusive=True, auto_delete=True)
+    await channel.call("queue_bind", queue=mine.queue, exchange=CONTROL)
+
+    def on_message(_channel: object, _method: object, _properties: Any, body: bytes) -> None:
+        noticed(body.decode("utf-8", "replace"))
+
+    channel.on_closed = lambda reason: link.abort(str(reason))
+    await channel.call(
+        "basic_consume", queue=mine.queue, on_message_callback=on_message, auto_ack=True, exclusive=True
+    )

@@ -1,0 +1,222 @@
+"""A queue that a hold takes events from: one channel, one consumer on it, and what is in hand."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from postroom.brokers.base import Delivery
+from postroom.errors import BrokerError
+
+from . import messages, topology
+from .acks import Acks
+from .io import Channel, Link
+
+TOGETHER: Final = 100  # acknowledgements that are sent at once without waiting for more
+GATHERING: Final = 0.005  # seconds in which acknowledgements are gathered
+
+
+class Tag(Struct, eq=False):
+    """The broker's handle of a delivery: a number that means something on one channel only."""
+
+    source: "Source"
+    channel: Channel
+    number: int
+
+
+class Source:
+    """``wanted`` is the prefetch that is asked for, None for no deliveries; ``align`` makes it so."""
+
+    def __init__(self, queue: str, name: str, arrived: Callable[[Delivery], None]) -> None:
+        self.queue = queue
+        self.wanted: int | None = None
+        self.paused: bool | None = None  # not known yet
+        self.told_paused = False
+        self.asking = asyncio.Lock()  # so that answers are taken in the order of the questions
+        self.doubtful = False  # the queue did not answer the last time: ``probe`` before ``align``
+        self._name = name
+        self._arrived = arrived
+        self._align_lock = asyncio.Lock()
+        self._consumers = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._channel: Channel | None = None
+        self._clear()
+
+    def _clear(self) -> None:
+        self._channel = None
+        self._consumer: str | None = None
+        self._limit: int | None = None
+        self._holding_back = False
+        self._acks = Acks()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def fall(self) -> None:
+        """The connection is gone: all that was delivered is void."""
+        self._clear()
+
+    def holds(self, tag: Tag) -> bool:
+        """Whether the delivery is still in hand, on a channel that lives."""
+        return tag.channel is self._channel and tag.channel.open and tag.number in self._acks
+
+    @property
+    def aligned(self) -> bool:
+        """What is consumed is what is wanted."""
+        limit = self.wanted if self.paused is False else None
+        return not self._align_lock.locked() and self._limit == limit
+
+    # What is consumed
+
+    async def align(self, link: Link) -> None:
+        """Subscribes, cancels or changes the prefetch until all is as it is wanted. Raises BrokerError."""
+        async with self._align_lock:
+            while link.alive and not link.closing:
+                limit = self.wanted if self.paused is False else None
+                if self._channel is None:
+                    if limit is None:
+                        return
+                    await self._open(link)
+                elif self._limit == limit:
+                    return
+                elif limit is None:
+                    await self._cancel(self._consumer)
+                elif self._consumer is None:
+                    await self._consume(limit)
+                else:
+                    await self._change(limit)
+
+    async def probe(self, link: Link) -> None:
+        """Whether the queue answers, asked on a connection that may be lost over it. Raises BrokerError."""
+        channel = await link.channel()
+        await channel.call("basic_qos", prefetch_count=1)
+        # What it hands out comes back when the channel closes.
+        await channel.call("basic_consume", queue=self.queue, on_message_callback=lambda *_: None)
+        await channel.close()
+        self.doubtful = False
+
+    async def _open(self, link: Link) -> None:
+        channel = await link.channel()
+        await topology.declare_queue(channel, self.queue)
+        channel.on_closed = lambda reason: link.abort(f"the channel of queue {self.queue!r} was closed: {reason}")
+        channel.raw.add_on_cancel_callback(
+            lambda _: link.abort(f"RabbitMQ ended the subscription to {self.queue!r}: was it deleted?")
+        )
+        self._clear()
+        self._channel = channel
+
+    async def _consume(self, limit: int) -> None:
+        assert self._channel is not None
+        # A tag is never used twice on a channel: RabbitMQ 3.10 closes the connection over it (541).
+        self._consumers += 1
+        self._consumer = f"{self._name}-{self._consumers}"
+        self._limit = limit
+        await self._channel.call("basic_qos", prefetch_count=limit)
+        await self._channel.call(
+            "basic_consume",
+            queue=self.queue,
+            on_message_callback=self._on_delivery,
+            consumer_tag=self._consumer,
+        )
+
+    async def _cancel(self, consumer: str | None) -> None:
+        """What is in hand stays; what is on its way comes to us, or is sent back by the broker and counted."""
+        assert self._channel is not None
+        if consumer == self._consumer:
+            self._consumer, self._limit = None, None
+        channel, raw = self._channel, self._channel.raw
+        cancelled = asyncio.ensure_future(channel.call("basic_cancel", consumer_tag=consumer))
+        await asyncio.sleep(0)
+        # pika would send back what is still on its way to a cancelled consumer; _on_delivery decides that.
+        raw._cancelled.discard(consumer)
+        await cancelled
+
+    async def _change(self, limit: int) -> None:
+        """A prefetch holds for one consumer from its start to its end, so another one must take over.
+
+        Acknowledgements wait meanwhile. The old consumer's credit is used up then, and by the time the new one
+        is confirmed all that was sent to the old one is here; else the broker would count it as returned.
+        """
+        old = self._consumer
+        self._holding_back = True
+        try:
+            await self._consume(limit)
+            await self._cancel(old)
+        finally:
+            self._holding_back = False
+        self.send_soon()
+
+    def _on_delivery(self, raw: Any, method: Any, properties: bytes, body: bytes) -> None:
+        channel = self._channel
+        if channel is None or raw is not channel.raw:
+            return
+        if self.wanted is None or self.paused is not False:
+            raw.basic_nack(method.delivery_tag, multiple=False, requeue=True)
+            return
+        message, returns = messages.decode(properties, body)
+        self._acks.delivered(method.delivery_tag)
+        self._arrived(Delivery(self.queue, message, returns, Tag(self, channel, method.delivery_tag)))
+
+    # What is settled
+
+    def finish(self, tag: Tag) -> None:
+        """To be acknowledged, soon. Void tags are ignored: a late acknowledgement can lose an event."""
+        if self.holds(tag):
+            self._acks.finish(tag.number, tag.channel.link.loop.time())
+
+    def give_back(self, tags: Sequence[Tag]) -> None:
+        """Back to where they were."""
+        for tag in tags:
+            if self.holds(tag):
+                self._acks.drop(tag.number)
+                tag.channel.raw.basic_nack(tag.number, multiple=False, requeue=True)
+
+    async def give_back_when_aligned(self, tags: Sequence[Tag]) -> None:
+        """Once the broker has ended or narrowed the subscription: before, it would hand them straight back here,
+        and count that too."""
+        async with self._align_lock:
+            self.give_back(tags)
+
+    def send_soon(self) -> None:
+        """Sends acknowledgements: at once if there are many, or nothing else is in hand; else within 5 ms."""
+        if self._holding_back:
+            return
+        if self._acks.unsent >= TOGETHER or self._acks.in_hand == 0:
+            self.send()
+        elif self._timer is None and self._channel is not None and self._acks.unsent:
+            self._timer = self._channel.link.loop.call_later(GATHERING, self.send)
+
+    def send(self) -> None:
+        """Sends the acknowledgements that are due."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        channel = self._channel
+        if channel is None or not channel.open or self._holding_back:
+            return
+        loop = channel.link.loop
+        prefix, alone = self._acks.take(loop.time())
+        if prefix is not None:
+            channel.raw.basic_ack(prefix, multiple=True)
+        for tag in alone:
+            channel.raw.basic_ack(tag)
+        due = self._acks.next_due()
+        if due is not None:
+            self._timer = loop.call_at(max(due, loop.time() + GATHERING), self.send)
+
+    async def close(self) -> None:
+        """Sends all acknowledgements and gives the rest back."""
+        channel = self._channel
+        if channel is None or not channel.open:
+            return
+        prefix, alone = self._acks.take(float("inf"))
+        for tag in [] if prefix is None else [prefix]:
+            channel.raw.basic_ack(tag, multiple=True)
+        for tag in alone:
+            channel.raw.basic_ack(tag)
+        self._clear()
+        try:
+            await channel.close()
+        except BrokerError:
+            return  # gone anyway, and all that was in hand with it
