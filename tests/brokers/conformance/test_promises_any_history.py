@@ -177,6 +177,7 @@ class History(RuleBasedStateMachine):
                 self.resume()
             self.until_all_are_ready()
             self.consumer.close()
+            self.in_hand.clear()
             self.model.closed()
             last = self.consumer = self.site.mortal()
             # What was acknowledged in the moment of a crash is gone, or is among them.
