@@ -14,6 +14,7 @@ from postroom.wire import headers as h
 from postroom.wire.message import Message, new_id
 
 HEARTBEAT = 2
+HARD = "was killed at its hard time limit"
 
 
 def run(broker: str, short: bool = False) -> Result:
@@ -67,12 +68,17 @@ def _soak(here: Scene, events: int, restarts: int, broker_kills: int, result: Re
     for queue in ("good", "hangs", "holds"):
         broker.sweep_dead(queue, lambda letter: _keep(letters, letter))
     dead = {letter.id: h.text(letter.headers, h.REASON) for letter in letters}
+    log = here.log()
+    crashes = {letter.id: h.number(letter.headers, h.CRASHES) for letter in letters}
     done = here.effects()
     result.note(done=len(set(done)), ran_again=len(done) - len(set(done)), buried=dead)
+    # A count more than its runs is a return that a restart of the broker caused and a new consumer could not know.
+    result.note(poison_counted=crashes.get(poison.id), poison_began=here.effects("bitten").count(poison.id))
     result.at_most("good_not_done", len(wanted - set(done)), 0)
     result.at_most("innocent_buried", len(set(dead) - {poison.id, hung.id}), 0)
     result.at_least("poison_buried", float(poison.id in dead), 1)
-    result.at_least("hung_buried", float("hard time limit" in dead.get(hung.id, "")), 1)
+    result.at_least("hung_buried", float(hung.id in dead), 1)
+    result.at_least("killed_at_hard_limit", float(f"{hung.id} attempt" in log and HARD in log), 1)
     result.at_most("poison_ran", here.effects("bitten").count(poison.id), 3 + (0 if here.node is None else 1))
     result.at_least("gil_held_and_done_once", float(here.effects("held").count(gil.id) == 1), 1)
     result.at_most("connection_lost_by_gil", float(lost_connection), 0)

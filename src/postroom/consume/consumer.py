@@ -26,14 +26,15 @@ from postroom.execute.protocol import (
     Up,
 )
 from postroom.policy.death import how_it_ended
-from postroom.policy.pace import HELD_SECONDS
 
 from .child import Child
 from .children import Children
 from .choice import chosen
 from .desk import Desk, Place
+from .hearing import Hearing
 from .intake import Intake
 from .limits import TICK, TimeKeeper
+from .pacing import Pacing
 from .reception import Reception
 from .team import Team, restart_delay
 
@@ -65,6 +66,8 @@ class Consumer:
         self._teams: list[Team] = []
         self._reception = Reception(self._children)
         self._desk: Desk
+        self._pacing: Pacing
+        self._hearing: Hearing
         self._keeper = TimeKeeper(options.grace)
         self._ticking = False
         self._first: asyncio.Future[tuple[Child, Declared]] = self.loop.create_future()
@@ -96,6 +99,8 @@ class Consumer:
         name = f"{socket.gethostname()}:{os.getpid()}"
         self._desk = Desk(self.loop, broker.hold(self.loop, self._reception, name))
         self._reception.desk = self._desk
+        self._pacing = Pacing(self._desk)
+        self._hearing = Hearing(self._desk, self._pacing, self._options.each)
         self._form_teams(queues)
         if not await self._open():
             return 0
@@ -168,6 +173,7 @@ class Consumer:
     async def _drain(self) -> None:
         """No new events; those not begun go back; those in hand get their grace."""
         self._reception.stopping = True
+        self._pacing.stopped = True
         for name, place in self._desk.places.items():
             place.team.stopping = True
             self._desk.hold.unsubscribe(name)
@@ -208,96 +214,27 @@ class Consumer:
 
     def team_ready(self, team: Team) -> None:
         """It can take events."""
-        for intake in team.intakes:
-            self._pace(team, intake)
+        self._pacing.begin(team)
 
     def team_unable(self, team: Team) -> None:
-        """It cannot: what waits goes back, for others to take."""
-        for intake in team.intakes:
-            if intake.subscribed is not None:
-                self._desk.hold.unsubscribe(intake.name)
-                intake.subscribed = None
-            self._desk.give_back(intake.clear())
-
-    def _pace(self, team: Team, intake: Intake) -> None:
-        """Adapts how many events are held to the time they take; small changes are not worth a request."""
-        if not team.able or self._stop_asked.is_set():
-            return
-        wanted, had = intake.prefetch(team.size), intake.subscribed
-        if had is None or wanted >= 2 * had or wanted <= had // 2:
-            intake.subscribed = wanted
-            self._desk.hold.subscribe(intake.name, wanted)
-            self._give_back_excess(team, intake)
-
-    def _give_back_excess(self, team: Team, intake: Intake) -> None:
-        """What waits beyond what is to be held goes back, for others to take."""
-        room = (intake.subscribed or 0) - team.load(intake)
-        self._desk.give_back(intake.excess(max(0, room)))
+        """It cannot."""
+        self._pacing.end(team)
 
     # What executors say --------------------------------------------------------------------------------
 
     def _said(self, child: Child, message: Up) -> None:
-        if isinstance(message, Done):
-            self._done(child, message)
-        elif isinstance(message, Failed):
-            self._failed(child, message)
-        elif isinstance(message, GaveBack):
-            self._gave_back(child, message)
-        elif isinstance(message, Declared):
+        if isinstance(message, Declared):
             self._declared(child, message)
-        elif isinstance(message, Ready):
-            self._team_of(child).became_ready(child)
         elif isinstance(message, StartFailed):
             self._start_failed(child, message)
-
-    def _done(self, child: Child, message: Done) -> None:
-        team = self._team_of(child)
-        intake = team.intakes[message.lane]
-        if self._options.each:
-            self._tell_each(child, message.seqs, f" {1000 * message.seconds / len(message.seqs):.3g} ms")
-        self.acknowledge(child, message.seqs)
-        child.done += len(message.seqs)
-        child.memory = message.memory
-        intake.measured(message.seconds, len(message.seqs))
-        team.recycle_if_due(child)
-        self._pace(team, intake)
-        team.pump()
-
-    def _tell_each(self, child: Child, seqs: list[int], took: str) -> None:
-        lines = [
-            f"{entry[1].queue} {entry[1].message.id} ok{took}\n"
-            for seq in seqs
-            if (entry := child.outstanding.get(seq)) is not None
-        ]
-        sys.stdout.write("".join(lines))
-        sys.stdout.flush()
-
-    def _failed(self, child: Child, message: Failed) -> None:
-        self._desk.failed(child, message)
-        team = self._team_of(child)
-        intake = team.intakes[message.lane]
-        child.done += 1
-        intake.measured(message.seconds, 1)
-        team.recycle_if_due(child)
-        self._pace(team, intake)
-        team.pump()
-
-    def _gave_back(self, child: Child, message: GaveBack) -> None:
-        """Not begun before it stopped: to the others of its team, or back to the queue."""
-        team = self._team_of(child)
-        back: dict[int, list[Delivery]] = {}
-        for seq in message.seqs:
-            entry = child.settled(seq)
-            if entry is not None and not entry[2]:
-                back.setdefault(entry[0], []).append(entry[1])
-        for lane, deliveries in back.items():
-            if self._stop_asked.is_set():
-                self._desk.give_back(deliveries)
-            else:
-                intake = team.intakes[lane]
-                intake.put_back(deliveries)
-                self._give_back_excess(team, intake)
-        team.pump()
+        elif isinstance(message, Ready):
+            self._team_of(child).became_ready(child)
+        elif isinstance(message, Done):
+            self._hearing.done(self._team_of(child), child, message)
+        elif isinstance(message, Failed):
+            self._hearing.failed(self._team_of(child), child, message)
+        elif isinstance(message, GaveBack):
+            self._hearing.gave_back(self._team_of(child), child, message)
 
     def _declared(self, child: Child, message: Declared) -> None:
         if not self._first.done():
@@ -357,29 +294,12 @@ class Consumer:
     def _tick(self) -> None:
         self._ticking = False
         for team in self._teams:
-            self._relieve(team)
+            self._pacing.relieve(team)
         for child in self._children:
             if child.ready and child.outstanding:
                 self.handed_down()
-                # Finished behind an event that takes long: not yet reported, but the page tells.
-                finished = child.finished()
-                if finished:
-                    if self._options.each:
-                        self._tell_each(child, finished, "")
-                    self._desk.acknowledge(child, finished)
+                self._hearing.finished(child)
                 self._keeper.look(child)
-
-    def _relieve(self, team: Team) -> None:
-        """Where nothing has moved for as long as what is held was to last, others may have what waits here."""
-        for lane, intake in enumerate(team.intakes):
-            seconds = 0.0 if intake.is_batch else team.stalled(lane)
-            if seconds > HELD_SECONDS:
-                intake.mean = max(intake.mean or 0.0, seconds)
-                self._pace(team, intake)
-                self._give_back_excess(team, intake)
-                for child in team.members:
-                    if child.ready and child.load[lane] > intake.declaration.concurrency:
-                        child.recall(lane)
 
 
 async def consume(options: Options) -> int:

@@ -247,7 +247,11 @@ class Team:
             if not self.able:
                 self._staff.team_unable(self)
         elif not child.stopping:
-            log.warning("an executor of %s %s; another is started", ", ".join(i.name for i in self.intakes), how)
+            names = ", ".join(intake.name for intake in self.intakes)
+            if was_quarantine:
+                log.warning("the executor where suspects of %s run alone %s", names, how)
+            else:
+                log.warning("an executor of %s %s; another is started", names, how)
             # Of no event: whatever it was, it may well kill the next one as soon as it is ready.
             self._failures += idle
         delay = restart_delay(self._failures) if self._failures else 0.0

@@ -10,7 +10,7 @@ from postroom.errors import PostroomError, PublishError, WrongPayload
 from postroom.queues import registry
 from postroom.queues.queue import Queue
 from postroom.wire import headers as h
-from postroom.wire.message import Header, Headers, Message, new_id
+from postroom.wire.message import Header, Headers, Message, new_id, new_ids
 
 from .door import send
 
@@ -123,7 +123,12 @@ def queue_json_publish_many(
     declared = registry.queue(queue) if isinstance(queue, str) else queue
     common = _checked(declared, headers)
     seconds = _seconds(declared, delay)
-    messages = [_message(declared, payload, None, dict(common)) for payload in payloads]
+    bodies = [_body(declared, payload) for payload in payloads]
+    now = time.time()
+    messages = [
+        Message(event_id, body, common.copy(), now)
+        for event_id, body in zip(new_ids(len(bodies)), bodies, strict=True)
+    ]
     for start in range(0, len(messages), MOST_AT_ONCE):
         window = messages[start : start + MOST_AT_ONCE]
         _send_window(declared.name, window, seconds, [m.id for m in messages[start + MOST_AT_ONCE :]])
@@ -139,17 +144,22 @@ def _send_window(queue: str, window: list[Message], delay: float, rest: list[str
 
 
 def _message(queue: Queue[Any], payload: Any, event_id: str | None, headers: Headers) -> Message:
+    body = _body(queue, payload)
+    if event_id is None:
+        event_id = new_id()
+    elif not 0 < len(event_id) <= 128 or not event_id.isprintable():
+        raise PostroomError(f"event_id {event_id[:130]!r} for queue {queue.name!r}: 1 to 128 printable characters")
+    return Message(event_id, body, headers, time.time())
+
+
+def _body(queue: Queue[Any], payload: Any) -> bytes:
     body = queue.codec.encode(queue.name, payload)
     if len(body) > queue.max_bytes:
         raise WrongPayload(
             f"the payload for queue {queue.name!r} is {len(body)} bytes as JSON, its max_bytes is {queue.max_bytes}; "
             "publish a reference to what is large"
         )
-    if event_id is None:
-        event_id = new_id()
-    elif not 0 < len(event_id) <= 128 or not event_id.isprintable():
-        raise PostroomError(f"event_id {event_id[:130]!r} for queue {queue.name!r}: 1 to 128 printable characters")
-    return Message(event_id, body, headers, time.time())
+    return body
 
 
 def _checked(queue: Queue[Any], headers: Mapping[str, Header] | None) -> Headers:

@@ -26,22 +26,21 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
 
 
-_latest = (0, "")
-
-
 def new_id() -> str:
     """A ULID: 26 characters that sort by time (https://github.com/ulid/spec)."""
-    global _latest
-    now = int(time.time() * 1000)
+    return new_ids(1)[0]
+
+
+def new_ids(count: int) -> list[str]:
+    """So many ULIDs of this millisecond, in order: each is the one before plus 1, as the specification has it."""
     pair = _PAIRS
-    then, prefix = _latest
-    if now != then:
-        # The first ten characters are the time, the same for a whole millisecond.
-        prefix = "".join([pair[now >> shift & 1023] for shift in (40, 30, 20, 10, 0)])
-        _latest = now, prefix
-    chance = int.from_bytes(os.urandom(10), "big")
-    return (
-        f"{prefix}{pair[chance >> 70]}{pair[chance >> 60 & 1023]}{pair[chance >> 50 & 1023]}"
-        f"{pair[chance >> 40 & 1023]}{pair[chance >> 30 & 1023]}{pair[chance >> 20 & 1023]}"
-        f"{pair[chance >> 10 & 1023]}{pair[chance & 1023]}"
-    )
+    number = int(time.time() * 1000) << 80 | int.from_bytes(os.urandom(10), "big")
+    ids = []
+    first, end = number, number + count
+    while first < end:
+        # All but the last two characters are the same for up to 1,024 in a row.
+        stem = "".join([pair[first >> shift & 1023] for shift in (120, 110, 100, 90, 80, 70, 60, 50, 40, 30, 20, 10)])
+        last = min(end, (first | 1023) + 1)
+        ids += [stem + pair[n & 1023] for n in range(first, last)]
+        first = last
+    return ids

@@ -20,7 +20,7 @@ from .io import Link
 
 CONNECT_TIMEOUT: Final = 5.0  # for TCP; twice that for TCP, TLS and login together
 BLOCKED_TIMEOUT: Final = 300.0  # an alarm that lasts longer costs the connection
-LONGEST_PAUSE: Final = 30.0
+LONGEST_PAUSE: Final = 5.0  # a broker that is back is found within these seconds; the jitter spreads a fleet
 
 # Linux: probe after 20 s of silence, give up after 20 s without an acknowledgement (milliseconds).
 _TCP_OPTIONS: Final = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 20_000}

@@ -13,7 +13,6 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from postroom.errors import BrokerError
 
@@ -34,7 +33,6 @@ class Handle:
         """Grows when a connection is opened: what was read from an earlier one may be from another file."""
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
-        self._place = Path(path)
         self._file = (0, 0)
         _handles.add(self)
 
@@ -43,12 +41,12 @@ class Handle:
         if self._connection is not None:
             if self._pid != os.getpid():
                 self._forget()
-            elif self._file == _identity(self._place):
+            elif self._file == _identity(self.path):
                 return self._connection
             else:  # the file was deleted or replaced: what we wrote would be seen by nobody
                 self.close()
         connection = schema.connect(self.path, deadline)
-        self._connection, self._pid, self._file = connection, os.getpid(), _identity(self._place)
+        self._connection, self._pid, self._file = connection, os.getpid(), _identity(self.path)
         self.openings += 1
         return connection
 
@@ -103,9 +101,9 @@ def _roll_back(connection: sqlite3.Connection) -> None:
         connection.execute("ROLLBACK")
 
 
-def _identity(file: Path) -> tuple[int, int]:
+def _identity(file: str) -> tuple[int, int]:
     try:
-        status = file.stat()
+        status = os.stat(file)  # noqa: PTH116 - for each publish
     except OSError:
         return (0, 0)
     return status.st_dev, status.st_ino

@@ -6,7 +6,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 
 import msgspec
 from msgspec import Struct
@@ -48,8 +47,8 @@ class _Call(Struct, eq=False):
     """A transaction with it is under way."""
     given_up: bool = False
     done: bool = False
-    called: threading.Event = msgspec.field(default_factory=threading.Event)
-    """Set when it is done, or when its thread is to lead."""
+    called: threading.Event | None = None
+    """Set when it is done, or when its thread is to lead. Made only where it has to wait."""
     error: PublishError | None = None
 
 
@@ -86,6 +85,8 @@ class Publisher:
                 self._call_next()
             elif time.monotonic() >= call.deadline:
                 self._give_up(call)
+            elif call.called is None:
+                call.called = threading.Event()  # and look again: it may have been called before it could hear
             else:
                 call.called.wait(min(LISTENING, max(0.0, call.deadline - time.monotonic())))
                 call.called.clear()
@@ -104,8 +105,12 @@ class Publisher:
         self._taking = threading.Lock()
 
     def _call_next(self) -> None:
-        with suppress(IndexError):  # nobody waits
-            self._waiting[0].called.set()
+        try:
+            called = self._waiting[0].called
+        except IndexError:  # nobody waits
+            return
+        if called is not None:
+            called.set()
 
     def _give_up(self, call: _Call) -> None:
         with self._taking:
@@ -135,7 +140,7 @@ class Publisher:
             with self._taking:
                 for call in calls:
                     call.taken = False
-                    if call.done:
+                    if call.done and call.called is not None:
                         call.called.set()
                 while self._waiting and (self._waiting[0].done or self._waiting[0].given_up):
                     self._waiting.popleft()

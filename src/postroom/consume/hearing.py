@@ -1,0 +1,74 @@
+"""What executors say of events: done, failed, not begun."""
+
+import sys
+
+from postroom.brokers.base import Delivery
+from postroom.execute.protocol import Done, Failed, GaveBack
+
+from .child import Child
+from .desk import Desk
+from .pacing import Pacing
+from .team import Team
+
+
+class Hearing:
+    """``each``: a line on stdout for every event."""
+
+    def __init__(self, desk: Desk, pacing: Pacing, each: bool) -> None:
+        self._desk = desk
+        self._pacing = pacing
+        self._each = each
+
+    def done(self, team: Team, child: Child, message: Done) -> None:
+        """These are consumed."""
+        if self._each:
+            self._tell(child, message.seqs, f" {1000 * message.seconds / len(message.seqs):.3g} ms")
+        self._desk.acknowledge(child, message.seqs)
+        child.memory = message.memory
+        self._went_on(team, child, message.lane, message.seconds, len(message.seqs))
+
+    def failed(self, team: Team, child: Child, message: Failed) -> None:
+        """This one is not."""
+        self._desk.failed(child, message)
+        self._went_on(team, child, message.lane, message.seconds, 1)
+
+    def finished(self, child: Child) -> None:
+        """Reads off the page what is finished behind an event that takes long, and so not yet reported."""
+        seqs = child.finished()
+        if seqs:
+            if self._each:
+                self._tell(child, seqs, "")
+            self._desk.acknowledge(child, seqs)
+
+    def gave_back(self, team: Team, child: Child, message: GaveBack) -> None:
+        """Not begun: to the others of its team, or back to the queue."""
+        back: dict[int, list[Delivery]] = {}
+        for seq in message.seqs:
+            entry = child.settled(seq)
+            if entry is not None and not entry[2]:
+                back.setdefault(entry[0], []).append(entry[1])
+        for lane, deliveries in back.items():
+            if self._pacing.stopped:
+                self._desk.give_back(deliveries)
+            else:
+                intake = team.intakes[lane]
+                intake.put_back(deliveries)
+                self._pacing.give_back_excess(team, intake)
+        team.pump()
+
+    def _went_on(self, team: Team, child: Child, lane: int, seconds: float, events: int) -> None:
+        intake = team.intakes[lane]
+        child.done += events
+        intake.measured(seconds, events)
+        team.recycle_if_due(child)
+        self._pacing.adapt(team, intake)
+        team.pump()
+
+    def _tell(self, child: Child, seqs: list[int], took: str) -> None:
+        lines = [
+            f"{entry[1].queue} {entry[1].message.id} ok{took}\n"
+            for seq in seqs
+            if (entry := child.outstanding.get(seq)) is not None
+        ]
+        sys.stdout.write("".join(lines))
+        sys.stdout.flush()
