@@ -3,11 +3,13 @@
 import logging
 import random
 from collections.abc import Iterable
+from functools import partial
 
 from postroom.brokers.base import Delivery
 
 from .child import Child
 from .desk import Desk, Place, marked
+from .team import Team
 
 log = logging.getLogger("postroom")
 
@@ -21,6 +23,8 @@ class Reception:
         self.desk: Desk
         self.stopping = False
         self._children = children
+        self._suspects: list[tuple[Delivery, Place]] = []
+        self._losses = 0
 
     def delivered(self, deliveries: list[Delivery]) -> None:
         """Events have been taken."""
@@ -35,6 +39,7 @@ class Reception:
             else:
                 self._new(delivery, place)
             teams.add(place.team)
+        self._choose_suspects()
         for team in teams:
             team.pump()
 
@@ -68,17 +73,40 @@ class Reception:
         """It runs alone, or is counted: it came back without an outcome although it ran alone."""
         if returns:
             self.desk.crashed(delivery, False, "went, and its consumer with it")
-        elif place.team.quarantine_ready:
-            place.team.suspect(place.lane, [delivery])
         else:
-            # Held while nothing is ready to run it, it would share the fate of this consumer. Many that wait come
-            # back spread, so that one after the other finds the quarantine idle.
-            place.team.open_quarantine()
-            self.desk.settlement.suspect(delivery, random.uniform(0.1, SUSPECT_WAITS))
+            self._suspects.append((delivery, place))
+
+    def _choose_suspects(self) -> None:
+        """One of them may run, alone; the others go back, marked.
+
+        Held while another runs, they would share this consumer's fate and be counted for it: so the one begins when
+        the others are back. Those come again spread, so that one after the other finds the quarantine idle.
+        """
+        chosen: dict[Team, tuple[Delivery, Place]] = {}
+        for delivery, place in self._suspects:
+            if place.team.quarantine_ready and place.team not in chosen:
+                chosen[place.team] = (delivery, place)
+            else:
+                place.team.open_quarantine()
+                self.desk.settlement.suspect(delivery, random.uniform(0.1, SUSPECT_WAITS))
+        self._suspects.clear()
+        for delivery, place in chosen.values():
+            place.team.reserved = True
+            self.desk.settlement.after_these(partial(self._run_alone, delivery, place, self._losses))
+
+    def _run_alone(self, delivery: Delivery, place: Place, losses: int) -> None:
+        place.team.reserved = False
+        if losses != self._losses:  # it is void, and comes again
+            return
+        if self.stopping:
+            self.desk.give_back([delivery])
+        else:
+            place.team.suspect(place.lane, [delivery])
 
     def lost(self, why: str) -> None:
         """Every delivery is void."""
         log.warning("the broker is gone (%s); reconnecting", why)
+        self._losses += 1
         for place in self.desk.places.values():
             place.intake.after_outage = True
             for delivery in place.intake.clear():

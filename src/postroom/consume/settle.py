@@ -5,6 +5,7 @@ import logging
 import random
 import socket
 import time
+from collections.abc import Callable
 
 from postroom.brokers.base import Delivery, Hold
 from postroom.execute.protocol import Failed, QueueDeclaration
@@ -91,6 +92,21 @@ class Settlement:
             kept = await self._hold.bury(delivery, verdict.headers)
         if not kept:
             self._memory.remember(delivery, verdict)
+
+    def after_these(self, act: Callable[[], None]) -> None:
+        """Acts when all that is under way now is through; at once, if nothing is."""
+        under_way = set(self._under_way)
+        if not under_way:
+            act()
+            return
+
+        async def wait() -> None:
+            await asyncio.wait(under_way)
+            act()
+
+        task = self._loop.create_task(wait())
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
 
     async def finish(self, seconds: float) -> None:
         """Waits for what is under way, so many seconds at most: the rest comes back by itself."""

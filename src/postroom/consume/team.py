@@ -55,6 +55,7 @@ class Team:
         self.members: list[Child] = []
         self.quarantine: Child | None = None
         self.suspects: deque[tuple[int, list[Delivery]]] = deque()
+        self.reserved = False  # a suspect is about to be handed in
         self._staff = staff
         self._retiring: list[Child] = []
         self._failures = 0
@@ -199,7 +200,7 @@ class Team:
         consumer with it, and the other would be counted too."""
         child = self.quarantine
         idle = child is not None and child.ready and not child.stopping and not child.outstanding
-        return idle and not self.suspects
+        return idle and not self.suspects and not self.reserved
 
     def open_quarantine(self) -> None:
         """Gets ready for suspects."""
