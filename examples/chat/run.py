@@ -199,10 +199,9 @@ def _prepare(folder: Path) -> str:
         key.touch(mode=0o600)
         key.write_text(secrets.token_urlsafe(50))
     sys.path.insert(0, str(HERE))
+    import django
     from django.core.management import call_command
     from django.db import connections
-
-    import django
 
     django.setup()
     from teams.management.commands.seed_demo import EMAIL, PASSWORD

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib.auth.password_validation import validate_password
 
 from accounts.models import User
-from django import forms
 
 
 class OneLine(forms.CharField):

@@ -1,9 +1,9 @@
 """Forms of a team."""
 
+from django import forms
 from django.utils.text import slugify
 
 from accounts.forms import OneLine
-from django import forms
 from teams.addresses import Addresses, read
 
 MOST_ADDRESSES = 2000
