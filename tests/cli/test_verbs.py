@@ -51,7 +51,7 @@ def test_purge_says_how_many(project: Project) -> None:
     assert "Delete 3 events of" in shown.out
     assert f"3 events of {project.invites} deleted\n" in shown.out
     assert project.figures(project.invites)["ready"] == 0
-    assert project.ok("purge_queue", project.invites, "--yes") == f"0 events of {project.invites} deleted\n"
+    assert project.ok("purge_queue", project.invites, "--yes").startswith(f"0 events of {project.invites} deleted\n")
 
 
 def test_purge_warns_of_delayed_events_where_they_stay(project: Project) -> None:
