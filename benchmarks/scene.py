@@ -70,6 +70,13 @@ class Scene:
             "-m", "postroom", "process_queue", "--app", f"benchmarks.apps.{app}", "--all", *flags, **environment
         )
 
+    def stop(self, consumers: "list[subprocess.Popen[bytes]]", seconds: float) -> list[int]:
+        """SIGTERM to all, once they consume; their exit statuses, for which it waits ``seconds`` each."""
+        until(lambda: all(executors_of(process.pid) for process in consumers), 20)
+        for process in consumers:
+            process.terminate()
+        return [process.wait(seconds) for process in consumers]
+
     def log(self) -> str:
         """All that the processes wrote to stderr, for a post-mortem."""
         return "".join(p.read_text(errors="replace") for p in sorted(self.folder.glob("stderr-*")))

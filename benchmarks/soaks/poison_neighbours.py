@@ -4,11 +4,10 @@ GIL for three heartbeats; one that never returns.
 Held if exactly the bad ones are buried, after ``max_crashes``, and every good one is done.
 """
 
-import subprocess
 import time
 
 from benchmarks.result import Result, progress
-from benchmarks.scene import Scene, executors_of, scene, until
+from benchmarks.scene import Scene, scene, until
 from postroom.brokers.base import Fate
 from postroom.wire import headers as h
 from postroom.wire.message import Message, new_id
@@ -61,7 +60,7 @@ def _soak(here: Scene, events: int, restarts: int, broker_kills: int, result: Re
     wanted = {message.id for message in messages} - {poison.id}
     all_done = until(lambda: wanted <= set(here.effects()), 120)
     buried = until(lambda: broker.figures("good").dead >= 1 and broker.figures("hangs").dead >= 1, 90)
-    _stop(consumers, statuses)
+    statuses += here.stop(consumers, 30)
     if not (all_done and buried and held):
         progress(here.log()[-6000:])
     letters: list[Message] = []
@@ -88,10 +87,3 @@ def _soak(here: Scene, events: int, restarts: int, broker_kills: int, result: Re
 def _keep(letters: list[Message], letter: Message) -> Fate:
     letters.append(letter)
     return Fate.KEEP
-
-
-def _stop(consumers: "list[subprocess.Popen[bytes]]", statuses: list[int]) -> None:
-    until(lambda: all(executors_of(process.pid) for process in consumers), 20)
-    for process in consumers:
-        process.terminate()
-    statuses += [process.wait(30) for process in consumers]

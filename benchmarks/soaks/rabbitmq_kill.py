@@ -7,7 +7,7 @@ import time
 from collections import Counter
 
 from benchmarks.result import Result, progress
-from benchmarks.scene import Scene, executors_of, kill, scene, until
+from benchmarks.scene import Scene, kill, scene, until
 
 
 def run(short: bool = False) -> Result:
@@ -41,10 +41,7 @@ def _soak(here: Scene, kills: int, result: Result) -> None:
     published_ids = set(here.effects("published"))
     drained = until(lambda: published_ids <= set(here.effects()), 60)
     done_ids = Counter(here.effects())
-    until(lambda: all(executors_of(process.pid) for process in consumers), 20)
-    for process in consumers:
-        process.terminate()
-    statuses = [process.wait(30) for process in consumers]
+    statuses = here.stop(consumers, 30)
     if not drained:
         progress(here.log()[-4000:])
     result.note(

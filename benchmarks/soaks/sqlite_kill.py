@@ -58,10 +58,7 @@ def _soak(here: Scene, seconds: float, result: Result) -> None:
     published = set(here.effects("published"))
     drained = until(lambda: published <= set(here.effects()), 60)
     done = Counter(here.effects())
-    until(lambda: all(executors_of(process.pid) for process in consumers), 20)
-    for process in consumers:
-        process.terminate()
-    stopped = [process.wait(20) for process in consumers]
+    stopped = here.stop(consumers, 20)
     dead = here.broker().figures("steady").dead
     with sqlite3.connect(here.database) as file:
         sound = file.execute("PRAGMA integrity_check").fetchone()[0]

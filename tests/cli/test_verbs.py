@@ -49,9 +49,17 @@ def test_purge_says_how_many(project: Project) -> None:
     assert project.figures(project.invites)["ready"] == 3
     shown = project.on_terminal("purge_queue", project.invites, typed="y\n")
     assert "Delete 3 events of" in shown.out
-    assert f"3 events of {project.invites} deleted\n" in shown.out
+    assert own_events(shown.out).endswith(f"3 events of {project.invites} deleted\n")
     assert project.figures(project.invites)["ready"] == 0
-    assert project.ok("purge_queue", project.invites, "--yes").startswith(f"0 events of {project.invites} deleted\n")
+    told = project.ok("purge_queue", project.invites, "--yes")
+    assert own_events(told) == f"0 events of {project.invites} deleted\n"
+
+
+def own_events(told: str) -> str:
+    """Without the line on delayed events, which those of other tests on a shared broker bring about."""
+    return told.replace(
+        "delayed events cannot be told apart by queue here: those of this queue will still come\n", ""
+    )
 
 
 def test_purge_warns_of_delayed_events_where_they_stay(project: Project) -> None:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from postroom.brokers.base import Delivery
 from postroom.brokers.connect import connect
-from postroom.errors import BrokerError, DeclarationError, SettingsError, UnknownQueue
+from postroom.errors import DeclarationError, PostroomError, SettingsError
 from postroom.execute.protocol import (
     Declared,
     Done,
@@ -40,8 +40,7 @@ from .team import Team, restart_delay
 
 log = logging.getLogger("postroom")
 
-
-NOTICEABLE = 1.0
+NOTICEABLE = 1.0  # seconds: a broker that lets one wait for longer was away
 
 
 class Options(Struct, frozen=True):
@@ -174,14 +173,11 @@ class Consumer:
         """No new events; those not begun go back; those in hand get their grace."""
         self._reception.stopping = True
         self._pacing.stopped = True
-        for name, place in self._desk.places.items():
-            place.team.stopping = True
+        for name in self._desk.places:
             self._desk.hold.unsubscribe(name)
-            self._desk.give_back(place.intake.clear())
         for team in self._teams:
-            for _, group in team.suspects:
-                self._desk.give_back(group)
-            team.suspects.clear()
+            team.stopping = True
+            self._give_back_waiting(team)
         for child in self._children:
             if child.ready:
                 child.stop()
@@ -258,11 +254,15 @@ class Consumer:
         team.died(child, status)
         if self._stop_asked.is_set():
             # Killed at the end of its grace: what it had goes back.
-            for intake in team.intakes:
-                self._desk.give_back(intake.clear())
-            for _, group in team.suspects:
-                self._desk.give_back(group)
-            team.suspects.clear()
+            self._give_back_waiting(team)
+
+    def _give_back_waiting(self, team: Team) -> None:
+        """What the team has taken and not begun goes back to its queues."""
+        for intake in team.intakes:
+            self._desk.give_back(intake.clear())
+        for _, group in team.suspects:
+            self._desk.give_back(group)
+        team.suspects.clear()
 
     def _died_at_first(self, status: int) -> None:
         """Before it had declared anything, and without a word: it may go better next time."""
@@ -307,7 +307,7 @@ async def consume(options: Options) -> int:
     consumer = Consumer(options)
     try:
         return await consumer.run()
-    except (BrokerError, SettingsError, DeclarationError, UnknownQueue):
+    except PostroomError:
         for child in consumer._children:
             child.kill()
         raise

@@ -5,7 +5,8 @@ import logging
 import random
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from postroom.brokers.base import Delivery, Hold
 from postroom.execute.protocol import Failed, QueueDeclaration
@@ -62,9 +63,7 @@ class Settlement:
 
     def suspect(self, delivery: Delivery, delay: float = 0.0) -> None:
         """Marked, or given back marked: nothing counted."""
-        verdict = suspected(delivery.message)
-        assert isinstance(verdict, Reschedule)
-        self.carry_out(delivery, Reschedule(verdict.headers, delay), False, quiet=True)
+        self.carry_out(delivery, suspected(delivery.message, delay), False, quiet=True)
 
     def carry_out(self, delivery: Delivery, verdict: Verdict, void: bool, quiet: bool = False) -> None:
         """Does as the verdict says, or remembers it for when the event comes back."""
@@ -75,9 +74,12 @@ class Settlement:
         elif isinstance(verdict, Ack):
             self._hold.ack([delivery])
         else:
-            task = self._loop.create_task(self._replace(delivery, verdict))
-            self._under_way.add(task)
-            task.add_done_callback(self._ended)
+            self._start(self._replace(delivery, verdict))
+
+    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(coroutine)
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._under_way.discard(task)
@@ -104,9 +106,7 @@ class Settlement:
             await asyncio.wait(under_way)
             act()
 
-        task = self._loop.create_task(wait())
-        self._under_way.add(task)
-        task.add_done_callback(self._ended)
+        self._start(wait())
 
     async def finish(self, seconds: float) -> None:
         """Waits for what is under way, so many seconds at most: the rest comes back by itself."""

@@ -1,6 +1,7 @@
 """What an executor tells of its application: the queues that have workers, and where the broker is."""
 
 from postroom.queues import discovery, registry
+from postroom.queues.assign import Assignment
 from postroom.settings import override, settings
 
 from .protocol import Declared, QueueDeclaration, Start
@@ -11,14 +12,13 @@ def declare(start: Start) -> Declared:
     override(**start.flags)
     discovery.load(start.app)
     current = settings()
-    return Declared([_declaration(name) for name in registry.assignments()], current.broker, current.secrets)
+    return Declared([_declaration(each) for each in registry.assignments().values()], current.broker, current.secrets)
 
 
-def _declaration(name: str) -> QueueDeclaration:
-    assignment = registry.assignments()[name]
+def _declaration(assignment: Assignment) -> QueueDeclaration:
     queue, options = assignment.queue, assignment.options
     return QueueDeclaration(
-        name=name,
+        name=queue.name,
         kind=assignment.kind,
         max_attempts=queue.max_attempts,
         backoff=queue.backoff,

@@ -95,9 +95,9 @@ def too_large(message: Message, most: int, moment: Moment) -> Verdict:
     return buried(message.headers, f"it is {size} bytes, the queue's max_bytes is {most}", "", moment)
 
 
-def suspected(message: Message) -> Verdict:
+def suspected(message: Message, delay: float = 0.0) -> Reschedule:
     """The verdict on an event that came back twice without any outcome: marked, nothing counted, run alone."""
-    return Reschedule(h.rescheduled(message.headers, suspect=True), 0.0)
+    return Reschedule(h.rescheduled(message.headers, suspect=True), delay)
 
 
 def buried(headers: Headers, reason: str, traceback: str, moment: Moment) -> Bury:

@@ -18,7 +18,7 @@ from postroom.wire.message import Message
 
 AroundConsume = Callable[[str, tuple[Event, ...]], Iterator[None]]
 AroundPublish = Callable[[str, list[Message]], Iterator[None]]
-F = TypeVar("F", AroundConsume, AroundPublish)
+T = TypeVar("T")
 
 _consuming: list[Callable[[str, tuple[Event, ...]], AbstractContextManager[None]]] = []
 _publishing: list[Callable[[str, list[Message]], AbstractContextManager[None]]] = []
@@ -38,21 +38,18 @@ def around_publish(function: AroundPublish) -> AroundPublish:
 
 def consuming(queue: str, events: tuple[Event, ...]) -> AbstractContextManager[object] | None:
     """All that surrounds a consume, or None where nothing does (the hot path asks for each event)."""
-    if not _consuming:
-        return None
-    with ExitStack() as stack:
-        for enter in _consuming:
-            stack.enter_context(enter(queue, events))
-        return stack.pop_all()  # where one of them raised, those before it are left in order
-    return None
+    return _entered(_consuming, queue, events) if _consuming else None
 
 
 def publishing(queue: str, messages: list[Message]) -> AbstractContextManager[object] | None:
     """All that surrounds a publish, or None."""
-    if not _publishing:
-        return None
+    return _entered(_publishing, queue, messages) if _publishing else None
+
+
+def _entered(around: list[Callable[[str, T], AbstractContextManager[None]]], queue: str, what: T) -> ExitStack | None:
+    """Enters all of them. Where one raises, those before it are left in order; None if one of them swallows that."""
     with ExitStack() as stack:
-        for enter in _publishing:
-            stack.enter_context(enter(queue, messages))
+        for enter in around:
+            stack.enter_context(enter(queue, what))
         return stack.pop_all()
     return None
