@@ -51,18 +51,24 @@ def free_ports(count: int) -> list[int]:
 class RabbitNode:
     """One broker. It is not started until ``start``; ``url`` is fixed from the beginning.
 
-    ``config``: further lines of rabbitmq.conf. The login is RabbitMQ's default
-    (guest, on loopback).
+    ``config``: further lines of rabbitmq.conf. ``management``: with the management plugin, at ``management_url``,
+    its samples taken twice a second. The login is RabbitMQ's default (guest, on loopback).
     """
 
-    def __init__(self, config: str = "") -> None:
-        self.port, self._dist_port, self._epmd_port = free_ports(3)
+    def __init__(self, config: str = "", management: bool = False) -> None:
+        self.port, self._dist_port, self._epmd_port, management_port = free_ports(4)
+        self.management_url = f"http://127.0.0.1:{management_port}"
         self.folder = Path(tempfile.mkdtemp(prefix="postroom-rabbit-"))
         self.name = f"t{self.port}@localhost"
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/%2F"
         self._server: subprocess.Popen[bytes] | None = None
         self._epmd: subprocess.Popen[bytes] | None = None
-        self._write_files(config)
+        if management:
+            config += (
+                f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {management_port}\n"
+                "collect_statistics_interval = 500\n"
+            )
+        self._write_files(config, ["rabbitmq_management"] if management else [])
         self._environment = self._make_environment()
         self._watchdog = subprocess.Popen(
             ["sh", "-c", WATCHDOG, "watchdog", str(self.folder)],
@@ -157,11 +163,11 @@ class RabbitNode:
         """What the node has logged, over all its runs."""
         return "".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("log/*.log")))
 
-    def _write_files(self, config: str) -> None:
+    def _write_files(self, config: str, plugins: list[str]) -> None:
         cookie = self.folder / ".erlang.cookie"
         cookie.write_text(COOKIE)
         cookie.chmod(0o400)
-        (self.folder / "enabled_plugins").write_text("[].\n")
+        (self.folder / "enabled_plugins").write_text(f"[{','.join(plugins)}].\n")
         (self.folder / "env.conf").write_text("")
         (self.folder / "pids").write_text("")
         (self.folder / "rabbitmq.conf").write_text(

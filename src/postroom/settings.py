@@ -21,11 +21,12 @@ class Settings(Struct):
     secrets: str | None = None
     app: str | None = None
     publish_timeout: float = 5.0
+    management: str | None = None
     base_dir: str = ""
     sources: dict[str, str] = {}
 
 
-SETTINGS = ("broker", "secrets", "app", "publish_timeout")
+SETTINGS = ("broker", "secrets", "app", "publish_timeout", "management")
 
 _configured: dict[str, object] = {}
 _configured_by = "default"
@@ -40,16 +41,24 @@ def configure(
     secrets: str | os.PathLike[str] | None = None,
     app: str | None = None,
     publish_timeout: float | None = None,
+    management: str | None = None,
     base_dir: str | os.PathLike[str] | None = None,
 ) -> None:
     """Settings of an application that is not Django's. Call it once, where the application is imported.
 
     ``broker``: a URL, ``sqlite:///postroom.db`` by default. ``secrets``: an INI file whose section
     ``[secrets]`` has ``rabbitmq_password = …``, or a file that is the password in one line. ``app``: the module
-    that declares queues and workers, for commands. ``publish_timeout``: seconds. Relative paths start at
+    that declares queues and workers, for commands. ``publish_timeout``: seconds. ``management``: where RabbitMQ's
+    management API answers, ``http://mq1:15672``, which tells commands more than AMQP does. Relative paths start at
     ``base_dir``, by default the folder of the module that calls this.
     """
-    given = {"broker": broker, "secrets": secrets, "app": app, "publish_timeout": publish_timeout}
+    given = {
+        "broker": broker,
+        "secrets": secrets,
+        "app": app,
+        "publish_timeout": publish_timeout,
+        "management": management,
+    }
     if base_dir is None:
         from pathlib import Path
 
@@ -112,11 +121,13 @@ def settings() -> Settings:
         base_of_broker = base
     secrets = found.get("secrets")
     app = found.get("app")
+    management = found.get("management")
     return Settings(
         broker=_absolute_broker(broker, base_of_broker),
         secrets=None if secrets is None else str(Path(base, os.fspath(secrets))),  # type: ignore[call-overload]
         app=None if app is None else str(app),
         publish_timeout=_seconds(found.get("publish_timeout", 5.0), sources["publish_timeout"]),
+        management=None if management is None else str(management),
         base_dir=base,
         sources=sources,
     )

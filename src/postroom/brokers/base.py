@@ -40,7 +40,8 @@ class Delivery(Struct, eq=False):
 class Figures(Struct, frozen=True):
     """A queue at one moment. None is what this broker cannot tell.
 
-    ``oldest`` is the age in seconds of the oldest ready event.
+    ``oldest`` is the age in seconds of the oldest ready event; ``rate`` is how many events a second leave the
+    queue, of late.
     """
 
     ready: int
@@ -50,6 +51,7 @@ class Figures(Struct, frozen=True):
     consumers: int
     oldest: float | None
     paused: bool
+    rate: float | None = None
 
 
 class Fate(enum.Enum):

@@ -7,8 +7,9 @@ from .base import Broker
 SCHEMES = ("sqlite", "amqp", "amqps", "memory")
 
 
-def connect(url: str, secrets: str | None = None) -> Broker:
-    """The broker at ``url``; nothing is opened yet. ``secrets``: the file that holds its password.
+def connect(url: str, secrets: str | None = None, management: str | None = None) -> Broker:
+    """The broker at ``url``; nothing is opened yet. ``secrets``: the file that holds its password; ``management``:
+    where the management API of a RabbitMQ answers, if it is to be asked.
 
     Raises SettingsError for a URL that names none.
     """
@@ -20,7 +21,7 @@ def connect(url: str, secrets: str | None = None) -> Broker:
     if scheme in ("amqp", "amqps"):
         from .rabbitmq import RabbitMQBroker
 
-        return RabbitMQBroker(url, secrets)
+        return RabbitMQBroker(url, secrets, management)
     if scheme == "memory":
         from .memory import MemoryBroker
 

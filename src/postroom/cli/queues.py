@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from postroom.operate.listing import Listing, QueueState, listing
+from postroom.operate.listing import Listing, QueueState, clears_in, listing
 
 from .application import broker_for
 from .table import table
-from .text import UNKNOWN, count, events, first_line, json_line, safe, span
+from .text import UNKNOWN, count, events, first_line, json_line, per_second, safe, span
 
 HEADS = ("QUEUE", "READY", "IN HAND", "CONSUMERS", "DELAYED", "DEAD", "OLDEST", "RATE", "TO CLEAR", "")
 
@@ -39,8 +39,8 @@ def _fields(state: QueueState) -> dict[str, Any]:
         "delayed": figures.delayed,
         "dead": figures.dead,
         "oldest": figures.oldest,
-        "rate": None,
-        "time_to_clear": None,
+        "rate": figures.rate,
+        "time_to_clear": clears_in(figures),
         "paused": figures.paused,
     }
 
@@ -66,7 +66,7 @@ def _row(state: QueueState) -> list[str]:
         count(figures.delayed),
         count(figures.dead),
         span(figures.oldest),
-        UNKNOWN,
-        UNKNOWN,
+        per_second(figures.rate),
+        span(clears_in(figures)),
         "PAUSED" if figures.paused else "",
     ]

@@ -50,6 +50,13 @@ def events(number: int, noun: str = "event") -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def per_second(rate: float | None) -> str:
+    """How many a second: ``0.4/s``, ``1,204/s``."""
+    if rate is None:
+        return UNKNOWN
+    return f"{rate:.1f}/s" if 0 < rate < 10 else f"{rate:,.0f}/s"
+
+
 def span(seconds: float | None) -> str:
     """A length of time by its two largest units: ``12 s``, ``3 min 5 s``, ``2 d 4 h``."""
     if seconds is None:

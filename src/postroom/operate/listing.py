@@ -34,9 +34,19 @@ def listing(broker: Broker, queues: list[str]) -> Listing:
     delayed = broker.delayed()
     if not names and broker.url.startswith("amqp"):
         raise PostroomError(
-            "RabbitMQ does not tell which queues it has: name the application with --app MODULE, or the queues"
+            "RabbitMQ does not tell over AMQP which queues it has: name the application with --app MODULE, "
+            "the queues, or its management API in the setting management"
         )
     return Listing([_state(broker, name) for name in names], delayed)
+
+
+def clears_in(figures: Figures) -> float | None:
+    """Seconds until the queue is empty, at its present rate and with nothing new; None where that cannot be told."""
+    if figures.rate is None:
+        return None
+    if figures.ready == 0:
+        return 0.0
+    return figures.ready / figures.rate if figures.rate else None
 
 
 def _state(broker: Broker, queue: str) -> QueueState:

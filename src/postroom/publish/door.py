@@ -27,7 +27,8 @@ def broker() -> Broker:
             current = settings()
             if _broker is not None:
                 _broker.close()
-            _broker, _timeout = connect(current.broker, current.secrets), current.publish_timeout
+            _broker = connect(current.broker, current.secrets, current.management)
+            _timeout = current.publish_timeout
             _built_at = changes()
         return _broker
 

@@ -2,19 +2,25 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import structs
 
 from postroom.brokers.base import Fate, Figures, Hold, Listener
+from postroom.errors import BrokerError
 from postroom.settings import masked, rabbitmq_password
 from postroom.wire.message import Message
 
 from . import address, control, dead, pauses, topology
 from .connecting import connect
 from .consumer import RabbitMQHold
-from .io import Link
+from .io import Link, log
 from .publisher import Publisher
 
 __all__ = ["RabbitMQBroker"]
+
+if TYPE_CHECKING:
+    from .management import Management
 
 T = TypeVar("T")
 
@@ -25,16 +31,22 @@ class RabbitMQBroker:
     ``url``: ``amqp://user@host1,host2:5672/vhost`` or ``amqps://…``. The password is read, for each connection
     anew, as ``settings.rabbitmq_password`` says. Raises SettingsError for a malformed URL.
 
-    Where this broker cannot tell: ``queues`` is empty, ``figures`` have no ``in_hand``, ``delayed`` and
-    ``oldest``, and ``purge`` leaves delayed events. Delays are whole seconds, rounded up, of 388 days at most.
+    Where this broker cannot tell: ``queues`` is empty, ``figures`` have no ``in_hand``, ``delayed``, ``oldest`` and
+    ``rate``, and ``purge`` leaves delayed events. With ``management``, the URL of the management API, there are
+    names, ``in_hand`` and ``rate``. Delays are whole seconds, rounded up, of 388 days at most.
     """
 
-    def __init__(self, url: str, secrets: str | None) -> None:
+    def __init__(self, url: str, secrets: str | None, management: str | None = None) -> None:
         self.url = masked(url)
         self._url = url
         self._secrets = secrets
         self._address = address.parse(url)
         self._publisher = Publisher(self._address, url, secrets)
+        self._management: Management | None = None
+        if management is not None:
+            from . import management as api  # who only publishes does not pay for an HTTP client
+
+            self._management = api.Management(management, self._address, url, secrets)
 
     def declare(self, queue: str) -> None:
         self._request(lambda link: control.declare(link, queue))
@@ -46,10 +58,12 @@ class RabbitMQBroker:
         return RabbitMQHold(loop, listener, name, self._connect)
 
     def queues(self) -> list[str]:
-        return []
+        return self._managed(lambda management: management.queues()) or []
 
     def figures(self, queue: str) -> Figures:
-        return self._request(lambda link: control.figures(link, queue))
+        found = self._request(lambda link: control.figures(link, queue))
+        sample = self._managed(lambda management: management.sample(queue))
+        return found if sample is None else structs.replace(found, in_hand=sample.in_hand, rate=sample.rate)
 
     def delayed(self) -> int:
         return self._request(control.delayed)
@@ -76,6 +90,18 @@ class RabbitMQBroker:
 
     def close(self) -> None:
         self._publisher.close()
+
+    def _managed(self, ask: "Callable[[Management], T]") -> T | None:
+        """What the management API answers. None where there is none, and where it does not answer: AMQP alone must do
+        then, as without it."""
+        if self._management is None:
+            return None
+        try:
+            return ask(self._management)
+        except BrokerError as error:
+            log.warning("%s; going on with what AMQP tells", error)
+            self._management = None
+            return None
 
     def _request(self, work: Callable[[Link], Awaitable[T]]) -> T:
         return control.run(lambda: self._connect("control"), work)

@@ -41,7 +41,7 @@ def diagnose() -> Iterator[Finding]:
 def _settings(current: Settings) -> Iterator[Finding]:
     for name in SETTINGS:
         value = getattr(current, name)
-        shown = masked(value) if name == "broker" else str(value)
+        shown = masked(value) if name in ("broker", "management") and value else str(value)
         if value is not None:
             yield ok("settings", f"{name} = {shown} from {current.sources[name]}")
     if current.secrets is not None:
@@ -84,8 +84,10 @@ def _broker(current: Settings) -> Iterator[Finding]:
         from . import rabbitmq
 
         yield from rabbitmq.hosts(current.broker)
+        if current.management is not None:
+            yield from rabbitmq.management(current)
     try:
-        broker = connect(current.broker, current.secrets)
+        broker = connect(current.broker, current.secrets, current.management)
         started = time.monotonic()
         delayed = broker.delayed()
     except PostroomError as error:

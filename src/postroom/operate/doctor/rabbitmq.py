@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from importlib.metadata import version
 
 from postroom.brokers.rabbitmq import address
+from postroom.brokers.rabbitmq.management import Management
 from postroom.brokers.rabbitmq.tables import decode
-from postroom.errors import SettingsError
+from postroom.errors import PostroomError, SettingsError
+from postroom.settings import Settings
 
 from .finding import Finding, ok, problem, warning
 
@@ -50,6 +52,17 @@ def hosts(url: str) -> Iterator[Finding]:
         "they cannot be seen over AMQP; message-ttl, max-length or expires on Postroom's queues would lose events "
         "(rabbitmqctl list_policies)",
     )
+
+
+def management(current: Settings) -> Iterator[Finding]:
+    """Asks the management API for the queues."""
+    try:
+        api = Management(str(current.management), address.parse(current.broker), current.broker, current.secrets)
+        queues = api.queues()
+    except PostroomError as error:
+        yield problem("management", str(error))
+        return
+    yield ok("management", f"{api.url} tells of {len(queues)} queues of Postroom's")
 
 
 def _greet(host: str, port: int, tls: dict[str, str] | None) -> str:
