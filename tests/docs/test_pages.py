@@ -20,9 +20,11 @@ def test_what_the_page_shows_works(page: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.rabbitmq
-def test_foreign_programs_publish_and_read(tmp_path: Path, rabbit_node: RabbitNode) -> None:
+def test_foreign_programs_publish_and_read(tmp_path: Path, rabbit_node: RabbitNode, amqp_tools: None) -> None:
     url = rabbit_node.url
-    Story(tmp_path, POSTROOM_BROKER=url, AMQP_URL=url).tell(list(blocks(ON_RABBITMQ)))
+    (tmp_path / "amqp.auth").write_text("username:guest\npassword:guest\n")
+    tools = f"--server 127.0.0.1 --port {rabbit_node.port} --authfile amqp.auth"
+    Story(tmp_path, POSTROOM_BROKER=url, AMQP_URL=url, MQ=tools).tell(list(blocks(ON_RABBITMQ)))
 
 
 @pytest.mark.parametrize("page", pages(), ids=name)
