@@ -116,6 +116,27 @@ def test_a_stop_counts_what_waits_once_at_most(stage: Stage, rabbit_node: Rabbit
     assert max(returns(rabbit_node, "plain", 49)) <= 1
 
 
+def test_a_queue_that_is_deleted_under_its_worker(stage: Stage, rabbit_node: RabbitNode) -> None:
+    """It is made again and consumed; what was in hand is finished, and its neighbour notices nothing."""
+    consumer = stage.consumer("--queue", "plain", "--queue", "threads")
+    stage.publish("plain", {"do": "gate", "n": "in hand"})
+    stage.publish("threads", {"do": "gate", "n": "neighbour", "gate": "second"})
+    stage.until(lambda: len(stage.ns("begin")) == 2)
+    connection = pika.BlockingConnection(pika.URLParameters(rabbit_node.url))
+    connection.channel().queue_delete("plain")
+    connection.close()
+    stage.until(lambda: "the queue 'plain' was deleted, with all that waited in it" in stage.log(consumer), 2)
+    stage.publish("plain", {"n": "after"})
+    stage.open_gate()
+    stage.open_gate("second")
+    stage.until(lambda: set(stage.ns()) == {"in hand", "neighbour", "after"})
+    assert len(stage.ns("begin")) == 3
+    assert stage.stop(consumer) == 0
+    for queue in ("plain", "threads"):
+        assert stage.broker.figures(queue).ready == 0
+    assert "the broker is gone" not in stage.log(consumer)
+
+
 def returns(node: RabbitNode, queue: str, count: int) -> list[int]:
     """How often each of the ready events came back."""
     connection = pika.BlockingConnection(pika.URLParameters(node.url))

@@ -77,6 +77,10 @@ class Listener(Protocol):
     def regained(self) -> None:
         """The connection is back, and all subscriptions with it. Not called for the first connection."""
 
+    def voided(self, queue: str, why: str) -> None:
+        """The broker took this one queue's events back: every delivery of it so far is void, and will be handed
+        out again where the queue still has it. The hold subscribes again by itself; other queues go on."""
+
     def paused(self, queue: str) -> None:
         """The queue has been paused, or was when it was subscribed to: nothing more is delivered. What has not
         been started should go back."""
@@ -86,7 +90,7 @@ class Listener(Protocol):
 
 
 class Hold(Protocol):
-    """A consumer's grip on the events it has taken. Settling a delivery of a lost connection does nothing."""
+    """A consumer's grip on the events it has taken. Settling a void delivery does nothing."""
 
     async def open(self) -> None:
         """Connects. Raises BrokerError when what is wrong will not mend itself (a wrong password, a wrong

@@ -76,10 +76,11 @@ class Desk:
         if plain:
             self.hold.give_back(plain)
 
-    def void(self, child: Child) -> None:
-        """The connection is lost: what is outstanding in this executor will be delivered again."""
+    def void(self, child: Child, queue: str | None = None) -> None:
+        """The connection is lost, or one queue's channel: what is outstanding of it in this executor will be
+        delivered again."""
         for seq, (_, delivery) in child.outstanding.items():
-            if seq not in child.void:
+            if seq not in child.void and queue in (None, delivery.queue):
                 child.void.add(seq)
                 self.memory.returned(delivery)
                 self._running[key(delivery)] = (child, seq)

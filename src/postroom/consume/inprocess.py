@@ -98,6 +98,9 @@ class _Feeder:
     def regained(self) -> None:
         self._feed()
 
+    def voided(self, queue: str, why: str) -> None:
+        self._intakes[queue].clear()
+
     def paused(self, queue: str) -> None:
         self._hold.give_back(self._intakes[queue].clear())
 

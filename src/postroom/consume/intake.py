@@ -10,7 +10,8 @@ from postroom.policy import pace
 
 class Intake:
     """``waiting`` holds what is taken but not handed down. ``after_outage``: the broker has been away, and what
-    it hands out now came back for that reason, until an event arrives that is new."""
+    it hands out now came back for that reason, until an event arrives that is new. ``losses`` counts how often all
+    that was taken became void."""
 
     def __init__(self, declaration: QueueDeclaration) -> None:
         self.declaration = declaration
@@ -19,6 +20,7 @@ class Intake:
         self.waiting: deque[Delivery] = deque()
         self.mean: float | None = None
         self.after_outage = False
+        self.losses = 0
         self.subscribed: int | None = None
         self._since: float | None = None
 

@@ -24,7 +24,6 @@ class Reception:
         self.stopping = False
         self._children = children
         self._suspects: list[tuple[Delivery, Place]] = []
-        self._losses = 0
 
     def delivered(self, deliveries: list[Delivery]) -> None:
         """Events have been taken."""
@@ -92,11 +91,11 @@ class Reception:
         self._suspects.clear()
         for delivery, place in chosen.values():
             place.team.reserved = True
-            self.desk.settlement.after_these(partial(self._run_alone, delivery, place, self._losses))
+            self.desk.settlement.after_these(partial(self._run_alone, delivery, place, place.intake.losses))
 
     def _run_alone(self, delivery: Delivery, place: Place, losses: int) -> None:
         place.team.reserved = False
-        if losses != self._losses:  # it is void, and comes again
+        if losses != place.intake.losses:  # it is void, and comes again
             return
         if self.stopping:
             self.desk.give_back([delivery])
@@ -106,17 +105,28 @@ class Reception:
     def lost(self, why: str) -> None:
         """Every delivery is void."""
         log.warning("the broker is gone (%s); reconnecting", why)
-        self._losses += 1
         for place in self.desk.places.values():
-            place.intake.after_outage = True
-            for delivery in place.intake.clear():
-                self.desk.memory.returned(delivery)
-            for _, group in place.team.suspects:
-                for delivery in group:
-                    self.desk.memory.returned(delivery)
-            place.team.suspects.clear()
+            self._void(place)
         for child in self._children:
             self.desk.void(child)
+
+    def voided(self, queue: str, why: str) -> None:
+        """Every delivery of this queue is void."""
+        self._void(self.desk.places[queue])
+        for child in self._children:
+            self.desk.void(child, queue)
+
+    def _void(self, place: Place) -> None:
+        place.intake.losses += 1
+        place.intake.after_outage = True
+        waiting = place.intake.clear()
+        suspects = place.team.suspects
+        waiting += [delivery for lane, group in suspects if lane == place.lane for delivery in group]
+        kept = [entry for entry in suspects if entry[0] != place.lane]
+        suspects.clear()
+        suspects.extend(kept)
+        for delivery in waiting:
+            self.desk.memory.returned(delivery)
 
     def regained(self) -> None:
         """The broker is back."""

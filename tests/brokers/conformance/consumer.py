@@ -160,6 +160,10 @@ class _Listener:
         with self._noted() as consumer:
             consumer._regained += 1
 
+    def voided(self, queue: str, why: str) -> None:
+        with self._noted() as consumer:
+            consumer._delivered = [each for each in consumer._delivered if each.queue != queue]
+
     def paused(self, queue: str) -> None:
         with self._noted() as consumer:
             consumer._paused.append(queue)

@@ -34,12 +34,12 @@ class CannotConnect(BrokerError):
         self.permanent = permanent
 
 
-def pauses() -> Iterator[float]:
+def pauses(longest: float = LONGEST_PAUSE) -> Iterator[float]:
     """Seconds to wait before each further attempt: exponential, with full jitter, the first below a second."""
     ceiling = 0.5
     while True:
         yield random.uniform(0, ceiling)
-        ceiling = min(LONGEST_PAUSE, ceiling * 2)
+        ceiling = min(longest, ceiling * 2)
 
 
 async def connect(address: Address, password: str, role: str) -> "Link":

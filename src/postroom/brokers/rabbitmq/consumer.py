@@ -1,7 +1,6 @@
 """The hold: two connections that outlast every failure, the queues taken from, and the way back for events."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from postroom.wire.message import Headers
 from . import delays, messages, topology
 from .confirms import Outcome
 from .connecting import pauses
-from .io import Link, NoAnswer, log
+from .io import Channel, Link, NoAnswer, log
 from .outbox import Outbox
 from .pauses import POLL, is_paused, listen
 from .source import Source, Tag
@@ -36,7 +35,6 @@ class RabbitMQHold:
         self._outbox = Outbox(lambda: connect(f"{name} retries"))
         self._sources: dict[str, Source] = {}
         self._arrived: list[Delivery] = []
-        self._void: asyncio.Future[Any] = loop.create_future()  # done when all that is in hand becomes void
         self._tasks: set[asyncio.Task[None]] = set()
         self._said: set[str] = set()  # troubles already logged since the last good connection
         self._closing = False
@@ -95,8 +93,6 @@ class RabbitMQHold:
         for source in self._sources.values():
             source.fall()
         self._arrived.clear()
-        self._void.set_result(None)
-        self._void = self._loop.create_future()
 
     async def _reconnect(self) -> None:
         for seconds in pauses():
@@ -119,7 +115,7 @@ class RabbitMQHold:
         """As ``Hold.subscribe``."""
         source = self._sources.get(queue)
         if source is None:
-            source = self._sources[queue] = Source(queue, self._name, self._on_arrival)
+            source = self._sources[queue] = Source(queue, self._name, self._on_arrival, self._taken_back)
         limit = min(max(1, prefetch), 65_535)
         if source.wanted != limit:
             fresh = source.wanted is None
@@ -144,7 +140,9 @@ class RabbitMQHold:
         """Makes what is consumed what is wanted; ``fresh`` asks about a pause first."""
         link = self._link
         if link is None or not link.alive:
-            return  # _keep does it when there is one
+            if source.doubtful:
+                self._again(source)
+            return  # _keep does it for all others when there is one
         try:
             if source.doubtful:
                 await self._probe(source)
@@ -155,12 +153,46 @@ class RabbitMQHold:
             source.doubtful = source.doubtful or isinstance(error, NoAnswer)
             if not source.doubtful and (not link.alive or link.closing):
                 return
-            # This queue alone cannot be consumed, perhaps for a while: somebody is deleting it, or mending it.
+            # This queue alone cannot be consumed, perhaps for a while.
             self._lament(f"the queue {source.queue!r} cannot be consumed: {error}")
             source.fall()
-            self._loop.call_later(random.uniform(5, 15), self._try_again, source)
+            self._again(source)
+
+    def _taken_back(self, source: Source, channel: Channel, why: str) -> None:
+        """The broker ended the subscription to this queue, or its channel; the connection lives."""
+        queue = source.queue
+        self._arrived = [delivery for delivery in self._arrived if delivery.queue != queue]
+        if self._closing:
+            return
+        log.warning(
+            "%s: RabbitMQ took the queue %r from this consumer, which subscribes again: %s", self._name, queue, why
+        )
+        self._listener.voided(queue, why)
+        self._start(self._forsake(source, channel))
+
+    async def _forsake(self, source: Source, channel: Channel) -> None:
+        """Leaves the channel of an ended subscription, and says so if the queue itself is gone."""
+        try:
+            await channel.close()
+            asking = await channel.link.channel()
+            if await asking.passive_count(source.queue) is None:
+                log.warning(
+                    "%s: the queue %r was deleted, with all that waited in it; it is declared again",
+                    self._name,
+                    source.queue,
+                )
+            await asking.close()
+        except BrokerError as error:
+            self._lament(f"the queue {source.queue!r} cannot be asked for: {error}")
+        self._again(source)
+
+    def _again(self, source: Source) -> None:
+        """Another attempt, soon; somebody may be deleting the queue, or mending it."""
+        if source.attempt is None:
+            source.attempt = self._loop.call_later(source.pause(), self._try_again, source)
 
     def _try_again(self, source: Source) -> None:
+        source.attempt = None
         if not self._closing:
             self._start(self._align(source, fresh=True))
 
@@ -250,7 +282,7 @@ class RabbitMQHold:
                 return False
             if await self._sent(delivery, exchange, key, properties):
                 break
-            await asyncio.wait([self._void], timeout=seconds)
+            await asyncio.wait([source.void], timeout=seconds)
         if not source.holds(tag):
             return False
         source.finish(tag)
@@ -263,7 +295,7 @@ class RabbitMQHold:
         sending = self._loop.create_task(
             self._outbox.send(delivery.queue, message.id, exchange, key, properties, message.body)
         )
-        waited: list[asyncio.Future[Any]] = [sending, self._void]
+        waited: list[asyncio.Future[Any]] = [sending, delivery.tag.source.void]
         try:
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -290,8 +322,9 @@ class RabbitMQHold:
             task.cancel()
         link = self._link
         if link is not None and link.alive:
-            closing = [source.close() for source in self._sources.values()]
-            await asyncio.wait([asyncio.gather(*closing)], timeout=2)
+            closing = [self._loop.create_task(source.close()) for source in self._sources.values()]
+            if closing:
+                await asyncio.wait(closing, timeout=2)
             await link.close()
         await self._outbox.close()
         self._link_gone()
@@ -303,5 +336,6 @@ class RabbitMQHold:
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("%s: a task of the hold failed unexpectedly", self._name, exc_info=task.exception())
+        if not task.cancelled():
+            # What it raised is a mistake of ours, which may leave this hold deaf: the loop's handler ends us.
+            task.result()

@@ -11,10 +11,13 @@ from postroom.errors import BrokerError
 
 from . import messages, topology
 from .acks import Acks
-from .io import Channel, Link
+from .connecting import pauses
+from .io import Channel, ChannelClosed, Link
 
 TOGETHER: Final = 100  # acknowledgements that are sent at once without waiting for more
 GATHERING: Final = 0.005  # seconds in which acknowledgements are gathered
+LONGEST_PAUSE: Final = 15.0  # between attempts to take from a queue that cannot be taken from
+SOUND: Final = 5.0  # seconds after which a subscription that is lost counts as the first in a row
 
 
 class Tag(Struct, eq=False):
@@ -28,7 +31,13 @@ class Tag(Struct, eq=False):
 class Source:
     """``wanted`` is the prefetch that is asked for, None for no deliveries; ``align`` makes it so."""
 
-    def __init__(self, queue: str, name: str, arrived: Callable[[Delivery], None]) -> None:
+    def __init__(
+        self,
+        queue: str,
+        name: str,
+        arrived: Callable[[Delivery], None],
+        taken_back: Callable[["Source", Channel, str], None],
+    ) -> None:
         self.queue = queue
         self.wanted: int | None = None
         self.paused: bool | None = None  # not known yet
@@ -37,6 +46,11 @@ class Source:
         self.doubtful = False  # the queue did not answer the last time: ``probe`` before ``align``
         self._name = name
         self._arrived = arrived
+        self._taken_back = taken_back
+        self._void: asyncio.Future[None] | None = None
+        self.attempt: asyncio.TimerHandle | None = None  # to take from it again
+        self._since = 0.0  # when the subscription was confirmed
+        self._waits = pauses(LONGEST_PAUSE)
         self._align_lock = asyncio.Lock()
         self._consumers = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -54,8 +68,18 @@ class Source:
             self._timer = None
 
     def fall(self) -> None:
-        """The connection is gone: all that was delivered is void."""
+        """The channel is gone, or to be given up: all that was delivered is void."""
         self._clear()
+        if self._void is not None:
+            self._void.set_result(None)
+            self._void = None
+
+    @property
+    def void(self) -> "asyncio.Future[None]":
+        """Done when what is in hand now becomes void."""
+        if self._void is None:
+            self._void = asyncio.get_running_loop().create_future()
+        return self._void
 
     def holds(self, tag: Tag) -> bool:
         """Whether the delivery is still in hand, on a channel that lives."""
@@ -99,12 +123,19 @@ class Source:
     async def _open(self, link: Link) -> None:
         channel = await link.channel()
         await topology.declare_queue(channel, self.queue)
-        channel.on_closed = lambda reason: link.abort(f"the channel of queue {self.queue!r} was closed: {reason}")
-        channel.raw.add_on_cancel_callback(
-            lambda _: link.abort(f"RabbitMQ ended the subscription to {self.queue!r}: was it deleted?")
-        )
+        channel.on_closed = lambda reason: self._on_closed(channel, reason)
+        channel.raw.add_on_cancel_callback(lambda _: self._on_lost(channel, "RabbitMQ ended the subscription"))
         self._clear()
         self._channel = channel
+
+    def _on_closed(self, channel: Channel, reason: ChannelClosed) -> None:
+        if reason.code:  # else the connection is gone, and all queues with it
+            self._on_lost(channel, str(reason))
+
+    def _on_lost(self, channel: Channel, why: str) -> None:
+        if channel is self._channel:
+            self.fall()
+            self._taken_back(self, channel, why)
 
     async def _consume(self, limit: int) -> None:
         assert self._channel is not None
@@ -119,6 +150,14 @@ class Source:
             on_message_callback=self._on_delivery,
             consumer_tag=self._consumer,
         )
+        self._since = self._channel.link.loop.time()
+
+    def pause(self) -> float:
+        """Seconds until the next attempt to take from this queue: few for one that was sound, then more."""
+        if self._since and asyncio.get_running_loop().time() - self._since > SOUND:
+            self._waits = pauses(LONGEST_PAUSE)
+        self._since = 0.0
+        return next(self._waits)
 
     async def _cancel(self, consumer: str | None) -> None:
         """What is in hand stays; what is on its way comes to us, or is sent back by the broker and counted."""
