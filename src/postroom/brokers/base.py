@@ -120,6 +120,15 @@ class Hold(Protocol):
         """These were not started: back to their queue, to where they were, and nothing counted where the
         broker allows that. Returns at once."""
 
+    async def owed(self, queue: str) -> int:
+        """How many ready events of ``queue`` the broker should be handing to this hold now. 0 where there is a
+        reason that none comes: not subscribed or not yet, paused, as much in hand as the prefetch allows, another
+        consumer's turn, or a broker that the hold cannot reach and has said so. Raises BrokerError."""
+
+    def resubscribe(self, queue: str) -> None:
+        """Subscribes anew, as if nothing of the old subscription could be trusted; its deliveries may become
+        void."""
+
     async def close(self) -> None:
         """Sends what is still to be sent, gives back what is in hand, and disconnects. Within 5 seconds."""
 

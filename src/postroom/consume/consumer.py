@@ -37,6 +37,7 @@ from .limits import TICK, TimeKeeper
 from .pacing import Pacing
 from .reception import Reception
 from .team import Team, restart_delay
+from .watchdog import Watchdog
 
 log = logging.getLogger("postroom")
 
@@ -73,13 +74,13 @@ class Consumer:
         self._deaths_at_first = 0
         self._stop_asked = asyncio.Event()
         self._at_once = asyncio.Event()
-        self._stumbled = False
+        self._failed = False
 
     # Life -------------------------------------------------------------------------------------------
 
     async def run(self) -> int:
-        """Consumes until it is told to stop. Returns the exit status: 0. Raises PostroomError where it cannot
-        begin."""
+        """Consumes until it is told to stop. Returns the exit status: 0, or 1 if it had to end by itself. Raises
+        PostroomError where it cannot begin."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self.loop.add_signal_handler(number, self._ask_to_stop)
         self.loop.add_signal_handler(signal.SIGQUIT, self._ask_to_stop_at_once)
@@ -111,9 +112,12 @@ class Consumer:
         for team in self._teams[1:]:
             team.start()
         log.info("%s: consuming %s", broker.url, ", ".join(sorted(self._desk.places)))
+        watchdog = self.loop.create_task(Watchdog(self._desk, self._give_up).run())
+        watchdog.add_done_callback(lambda task: task.cancelled() or task.result())
         await self._stop_asked.wait()
+        watchdog.cancel()
         await self._drain()
-        return 1 if self._stumbled else 0
+        return 1 if self._failed else 0
 
     async def _open(self) -> bool:
         since = time.monotonic()
@@ -166,8 +170,14 @@ class Consumer:
         process ends, and its supervisor starts another."""
         loop.default_exception_handler(context)
         if "handle" in context:
-            self._stumbled = True
+            self._failed = True
             self._ask_to_stop_at_once()
+
+    def _give_up(self, sentence: str) -> None:
+        """It cannot do its work, and another one may."""
+        log.error("%s", sentence)
+        self._failed = True
+        self._ask_to_stop()
 
     async def _drain(self) -> None:
         """No new events; those not begun go back; those in hand get their grace."""

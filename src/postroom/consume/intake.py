@@ -11,7 +11,7 @@ from postroom.policy import pace
 class Intake:
     """``waiting`` holds what is taken but not handed down. ``after_outage``: the broker has been away, and what
     it hands out now came back for that reason, until an event arrives that is new. ``losses`` counts how often all
-    that was taken became void."""
+    that was taken became void. ``arrived``: something came since the watchdog looked."""
 
     def __init__(self, declaration: QueueDeclaration) -> None:
         self.declaration = declaration
@@ -21,6 +21,7 @@ class Intake:
         self.mean: float | None = None
         self.after_outage = False
         self.losses = 0
+        self.arrived = False
         self.subscribed: int | None = None
         self._since: float | None = None
 

@@ -30,6 +30,7 @@ class Reception:
         teams = set()
         for delivery in deliveries:
             place = self.desk.places[delivery.queue]
+            place.intake.arrived = True
             if self.stopping or place.intake.subscribed is None:
                 # Only then: given back while an executor is replaced, it would come again at once, and again.
                 self.desk.give_back([delivery])

@@ -36,6 +36,12 @@ class Consumer:
     def subscribe(self, queue: str, prefetch: int) -> None:
         self._call(lambda: self._hold.subscribe(queue, prefetch))
 
+    def resubscribe(self, queue: str) -> None:
+        self._call(lambda: self._hold.resubscribe(queue))
+
+    def owed(self, queue: str) -> int:
+        return self._run(self._hold.owed(queue))
+
     def unsubscribe(self, queue: str) -> None:
         self._call(lambda: self._hold.unsubscribe(queue))
 

@@ -264,3 +264,38 @@ def in_ready(broker: Broker, queue: str, least: int, most: int | None = None) ->
     """Waits until the figures say that so many are ready."""
     eventually(lambda: least <= broker.figures(queue).ready <= (most or least), f"{least} are ready")
     return True
+
+
+def test_nothing_is_owed_to_who_has_its_hands_full_or_is_not_to_take(site: Site, broker: Broker, queue: str) -> None:
+    consumer = site.consumer()
+    broker.publish(queue, messages(5), 0, 5)
+    assert consumer.owed(queue) == 0
+    got = consumer.take(queue, 2)
+    assert consumer.owed(queue) == 0
+    broker.pause(queue)
+    consumer.wait_paused(queue)
+    consumer.ack(got)
+    assert consumer.owed(queue) == 0
+    broker.resume(queue)
+    got = consumer.next(queue, 2)
+    consumer.unsubscribe(queue)
+    assert consumer.owed(queue) == 0
+    consumer.ack(got)
+    assert left(site, broker, queue, consumer) == 1
+
+
+def test_a_new_subscription_loses_nothing(site: Site, broker: Broker, queue: str) -> None:
+    consumer = site.consumer()
+    broker.publish(queue, sent := messages(4), 0, 5)
+    old = consumer.take(queue, 2)
+    consumer.resubscribe(queue)
+    consumer.ack(old)  # of no effect where the new subscription has made them void
+    seen: set[str] = set()
+
+    def all_came() -> bool:
+        consumer.ack(got := consumer.rest())
+        seen.update(ids(got))
+        return seen >= set(ids(sent[2:])) and broker.figures(queue).ready == 0
+
+    eventually(all_came, "what was not settled comes")
+    assert left(site, broker, queue, consumer) == 0

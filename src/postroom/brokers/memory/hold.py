@@ -50,6 +50,16 @@ class MemoryHold:
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         self._store.give_back([delivery.tag for delivery in deliveries], counted=False)
 
+    async def owed(self, queue: str) -> int:
+        with self._store.lock:
+            if queue not in self._prefetch or queue in self._paused:
+                return 0
+            held = sum(self._store.in_hand[tag].queue == queue for tag in self._store.held_by(self))
+            return len(self._store.queue(queue).ready) if held < self._prefetch[queue] else 0
+
+    def resubscribe(self, queue: str) -> None:
+        self.wake()
+
     async def close(self) -> None:
         self._leave(counted=False)
 

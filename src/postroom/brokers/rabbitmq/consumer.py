@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, Final
 
 from postroom.brokers.base import Delivery, Listener
 from postroom.errors import BrokerError, SettingsError
@@ -15,6 +15,8 @@ from .io import Channel, Link, NoAnswer, log
 from .outbox import Outbox
 from .pauses import POLL, is_paused, listen
 from .source import Source, Tag
+
+COUNT_TIMEOUT: Final = 60.0  # a slow network is no reason to give up the connection over a count
 
 
 class RabbitMQHold:
@@ -37,6 +39,7 @@ class RabbitMQHold:
         self._arrived: list[Delivery] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._said: set[str] = set()  # troubles already logged since the last good connection
+        self._counting: Channel | None = None
         self._closing = False
 
     # Connecting
@@ -213,6 +216,26 @@ class RabbitMQHold:
         arrived, self._arrived = self._arrived, []
         if arrived:
             self._listener.delivered(arrived)
+
+    # Whether it is deaf
+
+    async def owed(self, queue: str) -> int:
+        """As ``Hold.owed``."""
+        source, link = self._sources.get(queue), self._link
+        if link is None or not link.alive or source is None or not source.free:
+            return 0
+        if self._counting is None or self._counting.link is not link or not self._counting.open:
+            self._counting = await link.channel()
+            self._counting.patience = COUNT_TIMEOUT
+        found = await self._counting.passive_count(queue)
+        return found[0] if found is not None and source.free else 0
+
+    def resubscribe(self, queue: str) -> None:
+        """As ``Hold.resubscribe``: on a new channel."""
+        source = self._sources[queue]
+        channel = source.forsake()
+        if channel is not None:
+            self._taken_back(source, channel, "it delivered nothing although events waited")
 
     # Pauses
 

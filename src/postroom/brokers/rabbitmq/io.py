@@ -106,11 +106,12 @@ class Link:
 
 class Channel:
     """A channel of a link. When it is closed by other means than ``close``, all that waits for a reply on it
-    raises ChannelClosed, and then ``on_closed`` is called."""
+    raises ChannelClosed, and then ``on_closed`` is called. ``patience``: seconds in which a reply must come."""
 
     def __init__(self, link: Link, raw: Any) -> None:
         self.link = link
         self.raw = raw
+        self.patience = REPLY_TIMEOUT
         self.on_closed: Callable[[ChannelClosed], None] = lambda _: None
         self._awaited: set[asyncio.Future[Any]] = set()
         self._goodbye: asyncio.Future[Any] | None = None
@@ -126,7 +127,7 @@ class Channel:
 
     async def call(self, method: str, **arguments: Any) -> Any:
         """Does a request by pika's name for it and returns the reply's method. Raises ChannelClosed, or
-        NoAnswer after REPLY_TIMEOUT; then the connection is given up."""
+        NoAnswer after ``patience``; then the connection is given up."""
         reply: asyncio.Future[Any] = self.link.loop.create_future()
 
         try:
@@ -139,10 +140,10 @@ class Channel:
         """The future's result; it fails as ``call`` says."""
         self._awaited.add(future)
         try:
-            async with asyncio.timeout(REPLY_TIMEOUT):
+            async with asyncio.timeout(self.patience):
                 return await future
         except TimeoutError:
-            why = f"RabbitMQ did not answer {request} within {REPLY_TIMEOUT:.0f} seconds"
+            why = f"RabbitMQ did not answer {request} within {self.patience:.0f} seconds"
             self.link.abort(why)
             raise NoAnswer(f"{why}; the queue may have no leader: see rabbitmq-queues quorum_status") from None
         finally:

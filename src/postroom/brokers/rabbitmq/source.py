@@ -91,6 +91,18 @@ class Source:
         limit = self.wanted if self.paused is False else None
         return not self._align_lock.locked() and self._limit == limit
 
+    @property
+    def free(self) -> bool:
+        """It is subscribed, and the broker may hand out more to it."""
+        unsettled = self._acks.in_hand + self._acks.unsent
+        return self._limit is not None and self.aligned and unsettled < self._limit
+
+    def forsake(self) -> Channel | None:
+        """Takes nothing more from its channel, and what was delivered is void. The channel, for its end."""
+        channel = self._channel
+        self.fall()
+        return channel
+
     # What is consumed
 
     async def align(self, link: Link) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from postroom.brokers.base import Fate, Figures
 from postroom.wire.message import Message
 
-from . import faults, liveness, reading, wake
+from . import claim, faults, liveness, reading, wake
 from .connection import Handle
 from .dead import Sweep
 from .schema import DELAYED, READY, declare, queue_id
@@ -63,6 +63,18 @@ class Control:
             oldest=None if counts.since is None else max(0.0, now - counts.since),
             paused=bool(paused),
         )
+
+    def waits(self, queue: str) -> bool:
+        """Whether an event is ready, or due, in a queue that is not paused."""
+        due = f"SELECT EXISTS (SELECT 1 FROM events WHERE state = {DELAYED} AND due <= ? AND queue = ?)"  # noqa: S608
+        with self._reading() as connection:
+            rows = connection.execute("SELECT id FROM queues WHERE name = ? AND paused = 0", (queue,)).fetchall()
+            if not rows:
+                return False
+            number = rows[0][0]
+            return claim.ready(connection, number) or bool(
+                connection.execute(due, (time.time(), number)).fetchall()[0][0]
+            )
 
     def delayed(self) -> int:
         """How many events of all queues wait for their time."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from postroom.brokers.base import Delivery, Listener
 from postroom.wire.message import Headers
 
+from .control import Control
 from .keeper import Keeper
 from .orders import Acknowledge, Bury, GiveBack, Replace, Subscribe
 
@@ -24,6 +25,7 @@ class SQLiteHold:
         self._epoch = 0
         self._closed = False
         self._keeper = Keeper(path, name, loop, self)
+        self._control = Control(path)
 
     async def open(self) -> None:
         """Connects. Raises BrokerError when the file cannot be used; waits while it is locked or the disk full."""
@@ -69,12 +71,24 @@ class SQLiteHold:
         if seqs:
             self._keeper.mailbox.put(GiveBack(self._epoch, seqs), hurry=True)
 
+    async def owed(self, queue: str) -> int:
+        """1 if anything waits here that this hold may take."""
+        if self._keeper.troubled or self._counts.get(queue, 0) >= self._prefetch.get(queue, 0):
+            return 0
+        return int(await self._loop.run_in_executor(None, self._control.waits, queue))
+
+    def resubscribe(self, queue: str) -> None:
+        """Has the keeper look again."""
+        if queue in self._prefetch:
+            self._keeper.mailbox.put(Subscribe(queue, self._prefetch[queue]), hurry=True)
+
     async def close(self) -> None:
         """Sends what is still to be sent, gives back what is in hand, and disconnects. Within 5 seconds."""
         self._closed = True
         self._in_hand.clear()
         # A disk that does not answer is left behind: the lock ends with the process, and the events come back.
-        await asyncio.wait([self._keeper.stop()], timeout=CLOSING)
+        closing = self._loop.run_in_executor(None, self._control.close)
+        await asyncio.wait([self._keeper.stop(), closing], timeout=CLOSING)
 
     def _let_go(self, deliveries: Sequence[Delivery]) -> dict[str, list[int]]:
         """The numbers of those that are in hand, by queue. They are so no longer."""

@@ -73,6 +73,11 @@ class Keeper:
         self.mailbox.nudge()
         return self._stopped
 
+    @property
+    def troubled(self) -> bool:
+        """The file cannot be used at present, which has been said; it is tried again."""
+        return self._rest > 0
+
     # All below runs in the thread.
 
     def _run(self) -> None:
