@@ -9,13 +9,14 @@ SOAKS = {
     "rabbitmq-kill": "SIGKILL to the broker during steady publish and consume",
     "poison-neighbours": "events that kill or hang their executor, among a thousand good ones",
     "rubbish-in": "random bytes and JSON of the wrong shape through a typed queue",
+    "many-dead": "100,000 dead letters: listed, filtered, requeued by error, dropped, in bounded memory",
 }
 BENCHES = {
     "sqlite": "the SQLite broker against bare sqlite3 and Huey",
     "wake": "from publish to the start of consume, in two processes on SQLite",
     "start": "import, commands and idle processes: time and memory",
 }
-BOTH_BROKERS = ("poison-neighbours", "rubbish-in")
+BOTH_BROKERS = ("poison-neighbours", "rubbish-in", "many-dead")
 
 
 def main() -> int:

@@ -13,9 +13,10 @@ from . import messages, topology
 from .confirms import ConfirmChannel, Outcome, Outgoing
 from .io import Channel, ChannelClosed, Link
 
-WINDOW: Final = 500  # letters on their way to us, or back to their queue
+WINDOW: Final = 500  # letters on their way back to their queue
+HANDFUL: Final = 2_000  # letters that one consumer of a sweep may hold
 MOST_PREFETCH: Final = 65_535
-SILENCE: Final = 2.0  # seconds after which those that others took or purged are not waited for
+SILENCE: Final = 2.0  # seconds after which it is asked whether there are any more
 STANDSTILL: Final = 15.0  # seconds without one confirm after which a sweep fails
 
 
@@ -64,34 +65,40 @@ async def sweep(link: Link, queue: str, judge: Callable[[Message], Fate]) -> dic
 
 
 class _Sweep:
-    """One sweep: letters are held unacknowledged until their fate is sealed, or to the end if they are kept."""
+    """One sweep: letters are held unacknowledged until their fate is sealed, or to the end if they are kept.
+
+    They are held by one consumer after the other, each on a channel of its own: one consumer may not hold them all
+    (RabbitMQ counts no further than 65,535, and takes "no limit" for 2,000), and on one channel each acknowledgement
+    would be looked for among all that are held.
+    """
 
     def __init__(
         self,
         link: Link,
-        channel: Channel,
+        asking: Channel,
         confirms: ConfirmChannel,
         queue: str,
         judge: Callable[[Message], Fate],
     ) -> None:
         self.fates = dict.fromkeys(Fate, 0)
         self._link = link
-        self._channel = channel
+        self._asking = asking
         self._confirms = confirms
         self._queue = queue
         self._judge = judge
+        self._channels: list[Channel] = []
+        self._kept = 0  # by the latest consumer
         self._arrived: list[tuple[int, bytes, bytes]] = []
         self._unconfirmed = 0
         self._failure = ""
         self._news = asyncio.Event()
-        self._limit = 0
 
     async def run(self, letters: int) -> None:
         left = letters
         while left > 0:
-            if self._limit < MOST_PREFETCH and self.fates[Fate.KEEP] + WINDOW > self._limit:
+            if not self._channels or self._kept == HANDFUL:
                 await self._consume()
-            if not self._arrived and not await self._wait(SILENCE) and self._unconfirmed == 0:
+            if not self._arrived and not await self._wait(SILENCE) and await self._nothing_left():
                 break
             arrived, self._arrived = self._arrived[:left], self._arrived[left:]
             for tag, properties, body in arrived:
@@ -101,22 +108,39 @@ class _Sweep:
                 await self._progress()
         while self._unconfirmed:
             await self._progress()
-        await self._channel.close()
+        for channel in self._channels:  # the earliest first: so they come back in their order
+            await channel.close()
+        await self._asking.close()
+
+    async def _nothing_left(self) -> bool:
+        """Others took or purged some, which are not waited for. Raises BrokerError where RabbitMQ has letters and
+        does not hand them out."""
+        for _ in range(round(STANDSTILL / SILENCE)):
+            found = await self._asking.passive_count(topology.dead(self._queue))
+            if self._arrived or self._unconfirmed:
+                return False
+            if found is None or found[0] == 0:
+                return True
+            if await self._wait(SILENCE):
+                return False
+        self._failure = f"RabbitMQ has more letters and has not handed one out for {STANDSTILL:.0f} seconds"
+        self._check()
+        return True
 
     async def _consume(self) -> None:
-        """Raises the number of letters that may be held: what is kept stays held."""
-        if self._limit:
-            await self._channel.call("basic_cancel", consumer_tag=f"sweep-{self._limit}")
-        self._limit = min(MOST_PREFETCH, 2 * (self.fates[Fate.KEEP] + WINDOW))
-        # The last resort for more than 65,535 kept letters, which is all that can be counted, is no limit.
-        count = self._limit if self._limit < MOST_PREFETCH else 0
-        await self._channel.call("basic_qos", prefetch_count=count)
+        """The next consumer. Nothing is on its way to the one before: all that it may hold it holds."""
+        if self._channels:
+            await self._channels[-1].call("basic_cancel", consumer_tag="sweep")
+        channel = await self._link.channel()
+        self._channels.append(channel)
+        self._kept = 0
+        await channel.call("basic_qos", prefetch_count=HANDFUL)
         try:
-            await self._channel.call(
+            await channel.call(
                 "basic_consume",
                 queue=topology.dead(self._queue),
                 on_message_callback=self._on_message,
-                consumer_tag=f"sweep-{self._limit}",
+                consumer_tag="sweep",
                 exclusive=True,
             )
         except ChannelClosed as error:
@@ -131,17 +155,19 @@ class _Sweep:
     def _seal(self, tag: int, message: Message) -> None:
         fate = self._judge(message)
         self.fates[fate] += 1
-        if fate is Fate.DROP:
-            self._channel.raw.basic_ack(tag)
-        elif fate is Fate.REQUEUE:
-            self._requeue(tag, message)
+        if fate is Fate.KEEP:
+            self._kept += 1
+        elif fate is Fate.DROP:
+            self._channels[-1].raw.basic_ack(tag)
+        else:
+            self._requeue(self._channels[-1], tag, message)
 
-    def _requeue(self, tag: int, message: Message) -> None:
+    def _requeue(self, channel: Channel, tag: int, message: Message) -> None:
         def settled(_: Outgoing, outcome: Outcome) -> None:
             self._unconfirmed -= 1
             self._news.set()
-            if outcome is Outcome.CONFIRMED and self._channel.open:
-                self._channel.raw.basic_ack(tag)
+            if outcome is Outcome.CONFIRMED and channel.open:
+                channel.raw.basic_ack(tag)
             else:
                 self._failure = self._failure or f"RabbitMQ answers {outcome.value}"
                 self.fates[Fate.REQUEUE] -= 1
@@ -169,7 +195,7 @@ class _Sweep:
         return True
 
     def _check(self) -> None:
-        if not self._channel.open:
+        if not all(channel.open for channel in self._channels):
             self._failure = self._failure or "the connection was lost"
         if self._failure:
             raise BrokerError(
