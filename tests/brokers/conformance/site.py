@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from tests.proxy import Proxy
 from tests.rabbit import RabbitNode
 
 from postroom.brokers.base import Broker, Delivery, Fate
@@ -15,7 +16,6 @@ from postroom.brokers.memory import MemoryBroker
 from postroom.wire.message import Message, new_id
 
 from .consumer import Consumer
-from .proxy import Proxy
 from .remote import RemoteConsumer
 
 _numbers = itertools.count(1)
