@@ -7,7 +7,7 @@ PYTEST := $(PYTHON) -m pytest -n $(JOBS) --dist loadscope
 BROKER ?=
 CASE ?=
 
-.PHONY: run test test-all check bench soak docs clean
+.PHONY: run test test-all test-brokers check bench soak docs clean
 
 run: .venv/.made ## the example chat [BROKER=amqp://user@host/vhost]
 	@$(PYTHON) examples/chat/run.py $(if $(BROKER),--broker '$(BROKER)')
@@ -19,6 +19,14 @@ test: .venv/.made ## the tests in their short forms [JOBS=3]
 test-all: .venv/.made ## the tests, those marked slow too
 	@tests/install_broker.sh
 	@$(PYTEST)
+
+test-brokers: .venv/.made ## those that need RabbitMQ, on the RabbitMQ 4.0 and 4.3 of newer Debians [root on Debian]
+	@tests/install_broker.sh
+	@failed=; \
+	for suite in trixie forky; do \
+	    tests/build_broker.sh $$suite .run/brokers/$$suite && \
+	    POSTROOM_TEST_BROKER=.run/brokers/$$suite $(PYTEST) -m 'rabbitmq and not slow' || failed=1; \
+	done; test -z "$$failed"
 
 check: .venv/.made ## style, types and layers
 	@.venv/bin/ruff check --quiet .

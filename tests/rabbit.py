@@ -7,6 +7,9 @@
 
 Everything listens on loopback, on free ports of its own. When the process that made the node dies, however it
 dies, a watchdog kills the node and removes its folder.
+
+The server is this machine's own, or, with POSTROOM_TEST_BROKER in the environment, that of the Debian in the folder
+it names (``tests/build_broker.sh`` makes them; only root can run them).
 """
 
 import contextlib
@@ -20,8 +23,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # the wrapper in sbin changes user and ignores our folder
-CONTROL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
+PROGRAMS = "/usr/lib/rabbitmq/bin"  # the wrappers in sbin change user and ignore our folder
+DEBIAN = os.environ.get("POSTROOM_TEST_BROKER")
 COOKIE = "POSTROOMTESTS"
 
 # Reads until its standard input closes, which it does when the process that holds the other end is gone.
@@ -33,10 +36,26 @@ sleep 0.2
 rm -rf "$1"
 """
 
+# Its programs and their configuration take the place of the machine's, all other paths stay what they are: in a mount
+# namespace that ends with the process.
+INSIDE = """
+mount --bind "$0/etc" /etc
+mount --bind "$0/usr" /usr
+exec "$@"
+"""
+
 
 def installed() -> bool:
-    """Whether this machine has the server."""
-    return Path(SERVER).exists()
+    """Whether there is the server that is asked for."""
+    return Path(f"{DEBIAN or ''}{PROGRAMS}/rabbitmq-server").exists()
+
+
+def command(program: str, *arguments: str) -> list[str]:
+    """What starts a program of the server's installation: the process becomes it."""
+    if DEBIAN is None:
+        return [program, *arguments]
+    root = str(Path(DEBIAN).resolve())
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-ec", INSIDE, root, program, *arguments]
 
 
 def free_ports(count: int) -> list[int]:
@@ -92,8 +111,8 @@ class RabbitNode:
         assert self._server is None, "already started"
         if self._epmd is None:
             # A port mapper of our own: one that the node started would outlive it.
-            self._epmd = self._spawn(["epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1"])
-        self._server = self._spawn([SERVER])
+            self._epmd = self._spawn("epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1")
+        self._server = self._spawn(f"{PROGRAMS}/rabbitmq-server")
         deadline = time.monotonic() + timeout
         while not self._speaks_amqp():
             if self._server.poll() is not None or time.monotonic() > deadline:
@@ -149,7 +168,7 @@ class RabbitNode:
     def control(self, *arguments: str) -> str:
         """``rabbitmqctl ARGUMENTS``, which takes about half a second; its output."""
         done = subprocess.run(
-            [CONTROL, "-q", "-n", self.name, *arguments],
+            command(f"{PROGRAMS}/rabbitmqctl", "-q", "-n", self.name, *arguments),
             env=self._environment,
             cwd=self.folder,
             capture_output=True,
@@ -199,10 +218,10 @@ class RabbitNode:
             "RABBITMQ_CONF_ENV_FILE": str(folder / "env.conf"),
         }
 
-    def _spawn(self, command: list[str]) -> "subprocess.Popen[bytes]":
+    def _spawn(self, program: str, *arguments: str) -> "subprocess.Popen[bytes]":
         with (self.folder / "output").open("ab") as output:
             process = subprocess.Popen(
-                command,
+                command(program, *arguments),
                 env=self._environment,
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,

@@ -23,6 +23,8 @@ from postroom.brokers.rabbitmq.consumer import RabbitMQHold
 from postroom.errors import BrokerError, NotPublished, PublishUnknown, SettingsError, Unsupported
 from postroom.wire.message import Headers, Message, new_id
 
+pytestmark = pytest.mark.rabbitmq
+
 numbers = itertools.count()
 
 

@@ -8,9 +8,10 @@ from benchmarks.__main__ import BOTH_BROKERS, SOAKS
 from benchmarks.result import Result
 
 CASES = [
-    (case, broker)
+    pytest.param(case, broker, marks=pytest.mark.rabbitmq if broker == "rabbitmq" else ())
     for case in SOAKS
-    for broker in (("sqlite", "rabbitmq") if case in BOTH_BROKERS else (case.partition("-")[0],))
+    for broker in ("sqlite", "rabbitmq")
+    if case in BOTH_BROKERS or case.startswith("sqlite") == (broker == "sqlite")
 ]
 
 

@@ -120,7 +120,7 @@ class RabbitMQ(Site):
     name = "rabbitmq"
     back_within = 2.0
     keeps_place = False  # several consumers' events return in the order in which they are returned
-    counts_give_back = True  # up to 3.x
+    counts_give_back = True  # but for 4.3, which counts only what comes back by itself
     settles_apart = True
     tells_in_hand = False
     tells_delayed = False

@@ -178,12 +178,15 @@ class RabbitMQHold:
         try:
             await channel.close()
             asking = await channel.link.channel()
-            if await asking.passive_count(source.queue) is None:
-                log.warning(
-                    "%s: the queue %r was deleted, with all that waited in it; it is declared again",
-                    self._name,
-                    source.queue,
-                )
+            for _ in range(5):
+                if await asking.passive_count(source.queue) is None:
+                    log.warning(
+                        "%s: the queue %r was deleted, with all that waited in it; it is declared again",
+                        self._name,
+                        source.queue,
+                    )
+                    break
+                await asyncio.sleep(0.02)  # RabbitMQ 4 ends the subscription some milliseconds before the queue goes
             await asking.close()
         except BrokerError as error:
             self._lament(f"the queue {source.queue!r} cannot be asked for: {error}")
