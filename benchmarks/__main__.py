@@ -9,6 +9,7 @@ SOAKS = {
     "rabbitmq-kill": "SIGKILL to the broker during steady publish and consume",
     "poison-neighbours": "events that kill or hang their executor, among a thousand good ones",
     "rubbish-in": "random bytes and JSON of the wrong shape through a typed queue",
+    "bad-network": "connections to RabbitMQ that are held, cut, delayed and sliced, in each direction",
     "many-dead": "100,000 dead letters: listed, filtered, requeued by error, dropped, in bounded memory",
 }
 BENCHES = {

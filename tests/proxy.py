@@ -80,6 +80,7 @@ class Proxy:
         pair = _Pair((reader, writer), far)
         self._pairs.add(pair)
         pair.start(self.up, self.down)
+        pair.ended.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         pair.ended.add_done_callback(lambda _: self._pairs.discard(pair))
 
 

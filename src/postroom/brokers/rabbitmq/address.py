@@ -11,7 +11,7 @@ from postroom.errors import SettingsError, did_you_mean
 
 PORTS: Final = {"amqp": 5672, "amqps": 5671}
 TLS_OPTIONS: Final = ("cafile", "certfile", "keyfile", "verify")
-HEARTBEAT: Final = 15  # pika notices silence after 20 to 40 seconds of it
+HEARTBEAT: Final = 15  # seconds; silence is noticed within twice that
 
 
 class Address(Struct, frozen=True):

@@ -14,6 +14,7 @@ import pika
 
 from postroom.errors import BrokerError
 
+from . import silence
 from .address import Address, tls_context
 from .frames import Connection
 from .io import Link
@@ -155,7 +156,9 @@ async def _attempt(parameters: pika.ConnectionParameters) -> "Link":
         raise
     if error is not None:
         raise _explained(error, parameters)
-    return Link(connection, loop)
+    link = Link(connection, loop)
+    silence.watch(link, connection)
+    return link
 
 
 def _explained(given: Exception | str, parameters: pika.ConnectionParameters) -> CannotConnect:
