@@ -262,6 +262,14 @@ def test_a_large_body_travels_in_several_frames(broker: RabbitMQBroker, queue: s
     assert [found.body for found in broker.peek(queue, 10)] == bodies
 
 
+def test_the_largest_body_travels_and_a_larger_one_is_refused(broker: RabbitMQBroker, queue: str) -> None:
+    """RabbitMQ 3 would take it, and RabbitMQ 4 leave it unknown."""
+    broker.publish(queue, [message(bytes(16 * 2**20))], 0, 20)
+    with pytest.raises(NotPublished, match=r"17,825,792 bytes, and RabbitMQ takes 16,777,216 at most"):
+        broker.publish(queue, [message(), message(bytes(17 * 2**20))], 0, 20)
+    assert broker.purge(queue) == 1
+
+
 def test_a_deleted_queue_is_declared_again(broker: RabbitMQBroker, rabbit_node: RabbitNode, queue: str) -> None:
     broker.publish(queue, [message()], 0, 5)
     with pika.BlockingConnection(pika.URLParameters(rabbit_node.url)) as connection:

@@ -21,6 +21,7 @@ from .io import Link
 from .sender import Sender
 
 EXIT_TIMEOUT: Final = 1.0
+MAX_BODY: Final = 16 * 2**20  # bytes: over a larger one RabbitMQ 4 closes the channel
 
 
 class Publisher:
@@ -80,6 +81,9 @@ class Publisher:
 def _items(call: Call, given: Sequence[Message], delay: float, sender: Sender) -> list[Item]:
     exchange, key = topology.EXCHANGE, call.queue
     try:
+        largest = max((len(message.body) for message in given), default=0)
+        if largest > MAX_BODY:
+            raise Unsupported(f"a payload is {largest:,} bytes, and RabbitMQ takes {MAX_BODY:,} at most")
         if call.delayed:
             exchange, key = delays.way_in(call.queue, delays.whole_seconds(delay))
         return [
