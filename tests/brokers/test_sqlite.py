@@ -23,6 +23,7 @@ from tests.brokers.conformance.site import ids, message, messages
 
 from postroom.brokers.sqlite import SQLiteBroker, liveness, schema
 from postroom.errors import BrokerError, NotPublished, SettingsError
+from postroom.wire.headers import KEY
 from postroom.wire.message import Message
 
 NOBODY = 65534
@@ -548,3 +549,22 @@ def test_quiet_is_logged_by_nobody(broker: SQLiteBroker, opened: Opened, caplog:
     consumer.ack(consumer.take("q", 3))
     consumer.close()
     assert not caplog.records
+
+
+def test_a_file_of_the_first_version_learns_to_keep_order(path: Path, broker: SQLiteBroker, opened: Opened) -> None:
+    broker.publish("q", messages(1), 0, 5)
+    broker.close()
+    old = schema.connect(os.fspath(path), time.monotonic() + 5)
+    for made_later in ("TRIGGER block", "TRIGGER unblock", "INDEX of_a_key", "INDEX blocked"):
+        old.execute(f"DROP {made_later}")
+    old.execute("ALTER TABLE events DROP COLUMN key")
+    old.execute("PRAGMA user_version = 1")
+    old.close()
+    sent = [message(number, **{KEY: "a"}) for number in range(2)]
+    broker.publish("q", sent, 0, 5)
+    consumer = opened(Consumer(broker))
+    consumer.subscribe("q", 10)
+    _, first = consumer.next("q", 2)
+    assert first.message.id == sent[0].id
+    consumer.ack([first])
+    assert ids(consumer.next("q", 1)) == ids(sent[1:])

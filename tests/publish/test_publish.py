@@ -71,6 +71,18 @@ def test_a_version_travels(sent: Sent) -> None:
     assert sent[0][1].headers == {h.VERSION: 2}
 
 
+def test_a_key_travels(sent: Sent) -> None:
+    ledger = Queue("test_ledger", Invite, order_by="email")
+    queue_json_publish(ledger, Invite("ada@example.com"))
+    queue_json_publish("test_ledger", {"email": "bob@example.com"})
+    queue_json_publish_many(ledger, [Invite("eve@example.com"), Invite("ada@example.com")])
+    keys = [message.headers[h.KEY] for _, message, _ in sent]
+    assert keys == ["ada@example.com", "bob@example.com", "eve@example.com", "ada@example.com"]
+    with pytest.raises(PostroomError, match="'test_ledger' has order_by, and a delayed event has no place"):
+        queue_json_publish(ledger, Invite("ada@example.com"), delay=1)
+    assert len(sent) == 4
+
+
 def test_too_large(invites: Queue[Invite], sent: Sent) -> None:
     with pytest.raises(WrongPayload, match=r"is 112 bytes as JSON, its max_bytes is 100"):
         queue_json_publish(invites, Invite("x" * 100))

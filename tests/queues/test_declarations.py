@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from postroom import BatchWorker, Queue, Worker, assign_queue
-from postroom.errors import DeclarationError, UnknownQueue
+from postroom.errors import DeclarationError, UnknownQueue, WrongPayload
 from postroom.queues import registry
 
 
@@ -173,3 +173,49 @@ def test_options_of_a_batch() -> None:
         assign_queue("batched", concurrency=2)(Batch)
     with pytest.raises(DeclarationError, match="no batch would ever fill"):
         assign_queue("batched2", prefetch=10, batch_size=20)(Batch)
+
+
+@dataclass
+class Entry:
+    account: int
+    note: str = ""
+
+
+def test_an_order_is_by_a_field_that_exists() -> None:
+    with pytest.raises(DeclarationError, match=r"'ledger'.*'acount', which is no field .*did you mean 'account'"):
+        Queue("ledger", Entry, order_by="acount")
+    with pytest.raises(DeclarationError, match="give a field's name, or a function"):
+        Queue("ledger", Entry, order_by=7)  # type: ignore[call-overload]
+
+
+def test_an_order_is_checked_against_what_the_worker_takes() -> None:
+    queue: Queue[Any] = Queue("ledger", order_by="acount")
+    with pytest.raises(DeclarationError, match="did you mean 'account'"):
+
+        @assign_queue(queue)
+        def book(event: Entry) -> None: ...
+
+
+def test_a_batch_worker_cannot_keep_an_order() -> None:
+    with pytest.raises(DeclarationError, match="'ledger' has order_by, and a batch worker"):
+
+        @assign_queue(Queue("ledger", Entry, order_by="account"))
+        class Books(BatchWorker[Entry]):
+            def consume_batch(self, events: list[Entry]) -> None: ...
+
+
+def test_a_key_is_text_or_a_whole_number() -> None:
+    by_field = Queue("ledger", Entry, order_by="account")
+    by_function = Queue("journal", Entry, order_by=lambda entry: entry.note)
+    anything: Queue[Any] = Queue("anything_ordered", order_by="who")
+    assert by_field.order is not None
+    assert by_field.order.key(Entry(7)) == "7"
+    assert by_function.order is not None
+    assert by_function.order.key(Entry(7, "ä")) == "ä"
+    long = by_function.order.key(Entry(7, "ä" * 200))
+    assert long.startswith("blake2b:")
+    assert long != by_function.order.key(Entry(7, "ä" * 201))
+    assert anything.order is not None
+    for wrong in ({"who": None}, {"who": 1.5}, {"who": True}, {}, [1]):
+        with pytest.raises(WrongPayload, match="'anything_ordered' has no place in its order: who is"):
+            anything.order.key(wrong)

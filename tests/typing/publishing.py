@@ -29,6 +29,8 @@ visits = Queue("visits", Visit)
 counts = Queue("counts", int)
 anything = Queue("anything")
 either = Queue("either", Invite | Click)
+by_team = Queue("by_team", Invite, order_by="team")
+by_domain = Queue("by_domain", Invite, order_by=lambda invite: invite.email.partition("@")[2])
 
 guest = Invite("ada@example.com", 7)
 

@@ -96,9 +96,13 @@ class Hold(Protocol):
         """Connects. Raises BrokerError when what is wrong will not mend itself (a wrong password, a wrong
         address, no such host); otherwise keeps trying, with back-off and jitter, until connected."""
 
-    def subscribe(self, queue: str, prefetch: int) -> None:
+    def subscribe(self, queue: str, prefetch: int, ordered: bool = False) -> None:
         """Takes events of ``queue``, holding at most about ``prefetch`` unsettled ones; declares the queue
-        where it does not exist. Called again, it changes the limit."""
+        where it does not exist. Called again, it changes the limit.
+
+        ``ordered``: those with a key too. They come in the order of their publish within a key, and no other hold
+        gets an event while an earlier one of its key is in this one's hand. Where several of a key come at once, it
+        is the listener that has to take one after the other; what it gives back must be the latest of its key."""
 
     def unsubscribe(self, queue: str) -> None:
         """Takes no more events of ``queue``. Those taken stay in hand."""

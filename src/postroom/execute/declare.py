@@ -33,4 +33,5 @@ def _declaration(assignment: Assignment) -> QueueDeclaration:
         batch_seconds=options.batch_seconds,
         recycle_events=options.recycle_events,
         recycle_memory=options.recycle_memory,
+        ordered=queue.order is not None,
     )

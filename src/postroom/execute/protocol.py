@@ -38,6 +38,7 @@ class QueueDeclaration(Struct, array_like=True):
     batch_seconds: float
     recycle_events: int | None
     recycle_memory: int | None
+    ordered: bool = False
 
 
 class Declared(Struct, tag=2, array_like=True):

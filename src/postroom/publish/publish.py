@@ -50,8 +50,8 @@ def queue_json_publish(
     """Publishes one event and returns its id once the broker has it on disk.
 
     ``payload``: of the queue's type, or, with a queue's name, a mapping of its fields. ``delay``: seconds until
-    it is due, up to a year. ``event_id``: yours, 1 to 128 printable characters, to publish the same again
-    after PublishUnknown; by default a new ULID. ``headers``: metadata that travels along.
+    it is due, up to a year; not for a queue with ``order_by``. ``event_id``: yours, 1 to 128 printable characters,
+    to publish the same again after PublishUnknown; by default a new ULID. ``headers``: metadata that travels along.
 
     Raises WrongPayload or UnknownQueue before anything is sent; NotPublished when it is certainly not in the
     queue, PublishUnknown when it may be, both within ``publish_timeout`` (5 s); PostroomError on a running
@@ -126,7 +126,7 @@ def queue_json_publish_many(
     bodies = [_body(declared, payload) for payload in payloads]
     now = time.time()
     messages = [
-        Message(event_id, body, common.copy(), now)
+        Message(event_id, body, _with_key(declared, body, common.copy()), now)
         for event_id, body in zip(new_ids(len(bodies)), bodies, strict=True)
     ]
     for start in range(0, len(messages), MOST_AT_ONCE):
@@ -149,7 +149,14 @@ def _message(queue: Queue[Any], payload: Any, event_id: str | None, headers: Hea
         event_id = new_id()
     elif not 0 < len(event_id) <= 128 or not event_id.isprintable():
         raise PostroomError(f"event_id {event_id[:130]!r} for queue {queue.name!r}: 1 to 128 printable characters")
-    return Message(event_id, body, headers, time.time())
+    return Message(event_id, body, _with_key(queue, body, headers), time.time())
+
+
+def _with_key(queue: Queue[Any], body: bytes, headers: Headers) -> Headers:
+    # From the body: the key is that of what the worker will see, whatever form the payload was given in.
+    if queue.order is not None:
+        headers[h.KEY] = queue.order.key(queue.codec.decode(body))
+    return headers
 
 
 def _body(queue: Queue[Any], payload: Any) -> bytes:
@@ -205,6 +212,11 @@ def _length(text: str) -> int:
 def _seconds(queue: Queue[Any], delay: float) -> float:
     if not 0 <= delay <= LONGEST_DELAY:
         raise PostroomError(f"delay {delay!r} for queue {queue.name!r}: give seconds, from 0 to a year")
+    if delay and queue.order is not None:
+        raise PostroomError(
+            f"queue {queue.name!r} has order_by, and a delayed event has no place in an order: "
+            "publish it when it is due"
+        )
     return float(delay)
 
 

@@ -89,6 +89,11 @@ def assign_queue(
         kind = _kind(target)
         its = _queue_for(queue, target, kind)
         _check(its.name, kind, options)
+        if its.order is not None and kind == "batch":
+            raise DeclarationError(
+                f"queue {its.name!r} has order_by, and a batch worker has many events of a key in hand at once: "
+                "use a Worker, or a function"
+            )
         _add(Assignment(its, target, kind, options))
         return target
 
@@ -144,6 +149,8 @@ def _queue_for(queue: Queue[Any] | str, target: Any, kind: str) -> Queue[Any]:
         return Queue(str(queue), wanted)
     if its.payload is Any:
         its.codec = Codec(wanted)
+        if its.order is not None:
+            its.order.check(wanted)
     elif wanted is not Any and wanted != its.payload:
         raise DeclarationError(
             f"{target.__qualname__} consumes {wanted!r}, but queue {its.name!r} carries {its.payload!r}"

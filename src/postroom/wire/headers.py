@@ -10,6 +10,7 @@ from .message import Header, Headers
 
 PREFIX: Final = "postroom-"
 
+KEY: Final = "postroom-key"  # events of one key keep their order; absent where the queue has no order_by
 VERSION: Final = "postroom-version"  # of the payload; absent means 1
 ATTEMPTS: Final = "postroom-attempts"  # how many attempts have failed
 CRASHES: Final = "postroom-crashes"  # how many executors it has killed, alone
@@ -50,6 +51,12 @@ def text(headers: Mapping[str, Header], name: str) -> str:
     """The header as text; empty where it is absent."""
     value = headers.get(name)
     return value if isinstance(value, str) else ""
+
+
+def key(headers: Mapping[str, Header]) -> str | None:
+    """The key whose events keep their order; None where there is none."""
+    value = headers.get(KEY)
+    return value if isinstance(value, str) else None
 
 
 def rescheduled(headers: Mapping[str, Header], **changes: Header) -> Headers:

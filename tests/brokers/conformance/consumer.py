@@ -36,6 +36,9 @@ class Consumer:
     def subscribe(self, queue: str, prefetch: int) -> None:
         self._call(lambda: self._hold.subscribe(queue, prefetch))
 
+    def subscribe_ordered(self, queue: str, prefetch: int) -> None:
+        self._call(lambda: self._hold.subscribe(queue, prefetch, ordered=True))
+
     def resubscribe(self, queue: str) -> None:
         self._call(lambda: self._hold.resubscribe(queue))
 

@@ -37,6 +37,9 @@ class RemoteConsumer:
     def subscribe(self, queue: str, prefetch: int) -> None:
         self._call("subscribe", queue, prefetch)
 
+    def subscribe_ordered(self, queue: str, prefetch: int) -> None:
+        self._call("subscribe_ordered", queue, prefetch)
+
     def unsubscribe(self, queue: str) -> None:
         self._call("unsubscribe", queue)
 

@@ -27,7 +27,7 @@ class MemoryHold:
             self._store.holders.append(self)
         self.wake()
 
-    def subscribe(self, queue: str, prefetch: int) -> None:
+    def subscribe(self, queue: str, prefetch: int, ordered: bool = False) -> None:
         with self._store.lock:
             self._store.queue(queue)
             self._prefetch[queue] = prefetch
@@ -55,7 +55,7 @@ class MemoryHold:
             if queue not in self._prefetch or queue in self._paused:
                 return 0
             held = sum(self._store.in_hand[tag].queue == queue for tag in self._store.held_by(self))
-            return len(self._store.queue(queue).ready) if held < self._prefetch[queue] else 0
+            return self._store.free(queue) if held < self._prefetch[queue] else 0
 
     def resubscribe(self, queue: str) -> None:
         self.wake()

@@ -86,13 +86,33 @@ class Store:
         taken: list[Delivery] = []
         with self.lock:
             queue = self.queue(name)
+            held = self._keys_in_hand(name)
+            blocked: list[Event] = []
             while queue.ready and len(taken) < limit:
                 event = heapq.heappop(queue.ready)[1]
+                key = past.key(event.message.headers)
+                if key is not None:
+                    if key in held:  # one event of a key is out at a time, the earliest
+                        blocked.append(event)
+                        continue
+                    held.add(key)
                 event.holder = holder
                 tag = next(self._numbers)
                 self.in_hand[tag] = event
                 taken.append(Delivery(name, _copy(event.message), event.returns, tag))
+            for event in blocked:
+                heapq.heappush(queue.ready, (event.place, event))
         return taken
+
+    def free(self, name: str) -> int:
+        """How many ready events wait for no other of their key."""
+        with self.lock:
+            held = self._keys_in_hand(name)
+            keys = [past.key(event.message.headers) for _, event in self.queue(name).ready]
+            return keys.count(None) + len({*keys} - {*held, None})
+
+    def _keys_in_hand(self, name: str) -> set[str | None]:
+        return {past.key(event.message.headers) for event in self.in_hand.values() if event.queue == name}
 
     def ack(self, deliveries: Iterable[Delivery]) -> None:
         with self.lock:

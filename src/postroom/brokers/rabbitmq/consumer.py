@@ -114,7 +114,7 @@ class RabbitMQHold:
 
     # Taking events
 
-    def subscribe(self, queue: str, prefetch: int) -> None:
+    def subscribe(self, queue: str, prefetch: int, ordered: bool = False) -> None:
         """As ``Hold.subscribe``."""
         source = self._sources.get(queue)
         if source is None:

@@ -64,8 +64,8 @@ def give_back(connection: sqlite3.Connection, hold: int, seqs: list[int]) -> Non
 def replace(connection: sqlite3.Connection, hold: int, seq: int, headers: Headers, due: float | None) -> bool:
     """Replaces an event by a copy with these headers, ready or due later. False if it is not the hold's."""
     copied = connection.execute(
-        "INSERT INTO events (queue, state, due, published, id, headers, body)"  # noqa: S608
-        f" SELECT queue, ?, ?, published, id, ?, body FROM events WHERE seq = ? AND {_MINE}",
+        "INSERT INTO events (queue, state, due, published, id, headers, body, key)"  # noqa: S608
+        f" SELECT queue, ?, ?, published, id, ?, body, key FROM events WHERE seq = ? AND {_MINE}",
         (READY if due is None else DELAYED, due, encoded(headers), seq, hold),
     )
     return _leave_if(copied, connection, seq)
@@ -100,8 +100,8 @@ def promote(connection: sqlite3.Connection, now: float) -> dict[int, int]:
     ).fetchall()
     seqs = str([seq for seq, _ in rows])
     connection.execute(
-        "INSERT INTO events (queue, state, due, published, id, headers, body, returns)"  # noqa: S608
-        f" SELECT queue, {READY}, due, published, id, headers, body, returns FROM events"
+        "INSERT INTO events (queue, state, due, published, id, headers, body, returns, key)"  # noqa: S608
+        f" SELECT queue, {READY}, due, published, id, headers, body, returns, key FROM events"
         " WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY due, seq",
         (seqs,),
     )

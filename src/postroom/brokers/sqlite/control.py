@@ -11,7 +11,7 @@ from postroom.wire.message import Message
 from . import claim, faults, liveness, reading, wake
 from .connection import Handle
 from .dead import Sweep
-from .schema import DELAYED, READY, declare, queue_id
+from .schema import BLOCKED, DELAYED, READY, declare, queue_id
 
 PATIENCE = 5.0  # how long a locked file is waited for
 PURGED_AT_ONCE = 5000  # so that publishers get their turn between
@@ -92,10 +92,9 @@ class Control:
     def purge(self, queue: str) -> int:
         """Deletes ready and delayed events."""
         self._give_back_of_the_dead()
-        # The delayed first: one that becomes due meanwhile is then found among the ready.
-        return self._delete(queue, "events", f"state = {DELAYED} AND") + self._delete(
-            queue, "events", f"state = {READY} AND"
-        )
+        # The delayed first, and then the blocked: what becomes ready meanwhile is found among the ready.
+        states = (DELAYED, BLOCKED, READY)
+        return sum(self._delete(queue, "events", f"state = {state} AND") for state in states)
 
     def purge_dead(self, queue: str) -> int:
         """Deletes the dead letters."""

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable
 
 from postroom.brokers.base import Fate
-from postroom.wire.headers import revived
+from postroom.wire.headers import key, revived
 from postroom.wire.message import Message
 
 from . import wake
@@ -53,8 +53,8 @@ class Sweep:
     def _leave(self, connection: sqlite3.Connection, seq: int, letter: Message, fate: Fate) -> bool:
         if fate is Fate.REQUEUE:
             connection.execute(
-                "INSERT INTO events (queue, state, published, id, headers, body)"
-                " SELECT queue, 0, published, id, ?, body FROM dead WHERE seq = ?",
-                (encoded(revived(letter.headers)), seq),
+                "INSERT INTO events (queue, state, published, id, headers, body, key)"
+                " SELECT queue, 0, published, id, ?, body, ? FROM dead WHERE seq = ?",
+                (encoded(revived(letter.headers)), key(letter.headers), seq),
             )
         return connection.execute("DELETE FROM dead WHERE seq = ?", (seq,)).rowcount == 1

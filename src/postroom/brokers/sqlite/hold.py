@@ -31,7 +31,7 @@ class SQLiteHold:
         """Connects. Raises BrokerError when the file cannot be used; waits while it is locked or the disk full."""
         await asyncio.shield(self._keeper.start())
 
-    def subscribe(self, queue: str, prefetch: int) -> None:
+    def subscribe(self, queue: str, prefetch: int, ordered: bool = False) -> None:
         """Takes events of ``queue``, holding at most ``prefetch`` unsettled ones."""
         self._prefetch[queue] = prefetch
         self._keeper.mailbox.put(Subscribe(queue, prefetch), hurry=True)

@@ -70,6 +70,8 @@ class Subscription(Struct):
     paused: bool = False
     waiting: bool = False
     """What the database says of it."""
+    ordered: bool = False
+    """Events with keys have been seen: when one leaves, another may become ready."""
     page: int = FIRST_PAGE
 
     def free(self) -> int:

@@ -11,14 +11,15 @@ import msgspec
 from msgspec import Struct
 
 from postroom.errors import BrokerError, NotPublished, PublishError, PublishUnknown
+from postroom.wire.headers import key
 from postroom.wire.message import Headers, Message
 
 from . import faults, wake
 from .connection import Handle
 from .schema import DELAYED, READY, begin, declare
 
-INSERT = "INSERT INTO events (queue, state, due, published, id, headers, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
-Row = tuple[int, int, float | None, float, str, str | None, bytes]
+INSERT = "INSERT INTO events (queue, state, due, published, id, headers, body, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+Row = tuple[int, int, float | None, float, str, str | None, bytes, str | None]
 
 RING_WHEN_DUE_WITHIN = 2.0
 """Seconds: what is due later is found in time by the holds' own poll."""
@@ -187,7 +188,7 @@ class Publisher:
         numbers[call.queue] = number
         state = READY if call.due is None else DELAYED
         rows: list[Row] = [
-            (number, state, call.due, message.published, message.id, headers, message.body)
+            (number, state, call.due, message.published, message.id, headers, message.body, key(message.headers))
             for message, headers in zip(call.messages, call.headers, strict=True)
         ]
         if len(rows) == 1:

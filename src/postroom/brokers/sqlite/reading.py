@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from postroom.wire.message import Message
 
-from .schema import DELAYED, IN_HAND, READY
+from .schema import BLOCKED, DELAYED, IN_HAND, READY
 
 
 def message(event_id: str, body: bytes | str, headers: str | None, published: float) -> Message:
@@ -24,8 +24,10 @@ def message(event_id: str, body: bytes | str, headers: str | None, published: fl
 def peek(connection: sqlite3.Connection, queue: int, limit: int, now: float) -> list[Message]:
     """The first ready events in the order in which they will be taken, those that have become due last."""
     columns = "SELECT id, body, headers, published FROM events"
+    waiting = "SELECT * FROM (SELECT seq FROM events WHERE state = {} AND queue = ?1 ORDER BY seq LIMIT ?2)"
     rows = connection.execute(
-        f"{columns} WHERE state = {READY} AND queue = ? ORDER BY seq LIMIT ?", (queue, limit)
+        f"{columns} WHERE seq IN ({waiting.format(READY)} UNION ALL {waiting.format(BLOCKED)}) ORDER BY seq LIMIT ?2",
+        (queue, limit),
     ).fetchall()
     rows += connection.execute(
         f"{columns} WHERE state = {DELAYED} AND queue = ? AND due <= ? ORDER BY due, seq LIMIT ?",
@@ -49,7 +51,8 @@ def count(connection: sqlite3.Connection, queue: int, now: float, dead_holds: li
     values = {"queue": queue, "now": now, "dead_holds": str(dead_holds)}
     waiting, due, delayed, dead, left, held = connection.execute(
         f"""
-        SELECT (SELECT count(*) FROM events WHERE state = {READY} AND queue = :queue),
+        SELECT (SELECT count(*) FROM events WHERE state = {READY} AND queue = :queue)
+               + (SELECT count(*) FROM events WHERE state = {BLOCKED} AND queue = :queue),
                (SELECT count(*) FROM events WHERE state = {DELAYED} AND queue = :queue AND due <= :now),
                (SELECT count(*) FROM events WHERE state = {DELAYED} AND queue = :queue AND due > :now),
                (SELECT count(*) FROM dead WHERE queue = :queue),

@@ -3,13 +3,17 @@
 An event is one row of ``events`` from publish until it is done. Its ``state`` says where it is, and each state has
 a partial index of its own, so that no step costs more when another state has a million rows:
 
-    READY ──claimed──► IN_HAND ──acknowledged──► (gone)
-      ▲                  │  └────buried────► a row of ``dead``
-      │ due              │ rescheduled
-    DELAYED ◄────────────┘
+    BLOCKED ──the one before it in its key is gone──┐
+                                                    ▼
+                                                  READY ──claimed──► IN_HAND ──acknowledged──► (gone)
+                                                    ▲                  │  └────buried────► a row of ``dead``
+                                                    │ due              │ rescheduled
+                                                  DELAYED ◄────────────┘
 
 ``seq`` is the place in the queue: the next free number, so that order of arrival is order of delivery. An event that
-was delayed gets its number when it becomes due, behind those that wait. ``due`` is in seconds since the epoch, for
+was delayed gets its number when it becomes due, behind those that wait. An event with a ``key`` is BLOCKED while
+an earlier one of its key is there, in whatever state; two triggers see to that, so that no statement can forget it,
+and a claim costs no more however many are blocked. ``due`` is in seconds since the epoch, for
 it must outlive a reboot; in a ready row it tells since when the event has been ready, if not since it was published.
 """
 
@@ -31,8 +35,9 @@ from . import faults
 READY: Final = 0
 DELAYED: Final = 1
 IN_HAND: Final = 2
+BLOCKED: Final = 3
 
-VERSION: Final = 1
+VERSION: Final = 2
 APPLICATION: Final = 0x506F7374  # "Post": marks the file as ours
 
 _TABLES: Final = f"""
@@ -51,7 +56,8 @@ CREATE TABLE events (
     published REAL NOT NULL,
     id TEXT NOT NULL,
     headers TEXT,
-    body BLOB NOT NULL
+    body BLOB NOT NULL,
+    key TEXT
 );
 CREATE INDEX ready ON events (queue) WHERE state = {READY};
 CREATE INDEX delayed ON events (due) WHERE state = {DELAYED};
@@ -82,6 +88,28 @@ CREATE TABLE subscriptions (
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {VERSION};
 """
+
+_ORDER: Final = (
+    f"CREATE INDEX blocked ON events (queue) WHERE state = {BLOCKED}",
+    "CREATE INDEX of_a_key ON events (queue, key, seq) WHERE key IS NOT NULL",
+    f"""
+CREATE TRIGGER block AFTER INSERT ON events
+WHEN new.key IS NOT NULL AND new.state = {READY}
+     AND EXISTS (SELECT 1 FROM events WHERE queue = new.queue AND key = new.key AND seq < new.seq)
+BEGIN
+    UPDATE events SET state = {BLOCKED} WHERE seq = new.seq;
+END""",  # noqa: S608
+    f"""
+CREATE TRIGGER unblock AFTER DELETE ON events WHEN old.key IS NOT NULL
+BEGIN
+    UPDATE events SET state = {READY} WHERE state = {BLOCKED}
+        AND seq = (SELECT min(seq) FROM events WHERE queue = old.queue AND key = old.key);
+END""",  # noqa: S608
+)
+"""What ``order_by`` takes, beside the column ``key``."""
+
+# What leads from each version to the next; another process may have gone a step before.
+_UPGRADES: Final = {1: ("ALTER TABLE events ADD COLUMN key TEXT", *_ORDER)}
 
 # Closing any descriptor of a file drops all POSIX locks that the process has on it, so a new file must not be
 # created in one thread while another opens it.
@@ -183,7 +211,25 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
         )
     if application == APPLICATION and version == VERSION:
         return
-    _make_tables(connection, path)
+    if application == APPLICATION:
+        _upgrade(connection)
+    else:
+        _make_tables(connection, path)
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+        for step in range(version, VERSION):
+            for statement in _UPGRADES[step]:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _make_tables(connection: sqlite3.Connection, path: str) -> None:
@@ -203,7 +249,7 @@ def _make_tables(connection: sqlite3.Connection, path: str) -> None:
         if application != APPLICATION:
             if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall():
                 raise _foreign(path)
-            for statement in _TABLES.split(";"):
+            for statement in [*_TABLES.split(";"), *_ORDER]:
                 connection.execute(statement)
         connection.execute("COMMIT")
     except BaseException:

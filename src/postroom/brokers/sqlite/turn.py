@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 
 from postroom.brokers.base import Delivery
+from postroom.wire.headers import KEY
 
 from . import claim, wake
 from .liveness import Registered
@@ -50,7 +51,7 @@ class Turn:
                 case Acknowledge():
                     for queue, seqs in order.seqs.items():
                         done += seqs
-                        self.subscriptions[queue].held -= len(seqs)
+                        self._left(self.subscriptions[queue], len(seqs))
                 case GiveBack():
                     for queue, seqs in order.seqs.items():
                         back += seqs
@@ -59,7 +60,7 @@ class Turn:
                 case Replace():
                     self._replace(order)
                 case Bury():
-                    self.subscriptions[order.queue].held -= 1
+                    self._left(self.subscriptions[order.queue], 1)
                     buried = claim.bury(self._connection, self._hold, order.seq, order.headers)
                     self.answers.append((order.answer, buried))
                 case Subscribe():
@@ -123,13 +124,14 @@ class Turn:
             subscription.page = limit // 2
             return
         subscription.empty = len(deliveries) < limit
+        subscription.ordered = subscription.ordered or any(KEY in each.message.headers for each in deliveries)
         subscription.held += len(deliveries)
         subscription.turn_page(len(deliveries), size)
         self.deliveries += deliveries
 
     def _replace(self, order: Replace) -> None:
         subscription = self.subscriptions[order.queue]
-        subscription.held -= 1
+        self._left(subscription, 1)
         due = time.time() + order.delay if order.delay > 0 else None
         replaced = claim.replace(self._connection, self._hold, order.seq, order.headers, due)
         if due is None:
@@ -155,6 +157,11 @@ class Turn:
             known.paused = False  # and if it is paused, the keeper will find that and say it
             enter(self._connection, known, self._hold)
         known.prefetch = order.prefetch
+
+    def _left(self, subscription: Subscription, events: int) -> None:
+        subscription.held -= events
+        if subscription.ordered:
+            self._came_back(subscription.id)
 
     def _came_back(self, queue: int) -> None:
         self._returned.add(queue)
