@@ -1,7 +1,11 @@
 """Which of the application's queues a consumer serves."""
 
+from typing import Final
+
 from postroom.errors import DeclarationError, UnknownQueue, did_you_mean
 from postroom.execute.protocol import QueueDeclaration
+
+NAMED: Final = 3
 
 
 def chosen(declared: list[QueueDeclaration], names: list[str] | None) -> list[QueueDeclaration]:
@@ -14,3 +18,9 @@ def chosen(declared: list[QueueDeclaration], names: list[str] | None) -> list[Qu
         if name not in known:
             raise UnknownQueue(f"no worker is assigned to a queue {name!r}{did_you_mean(name, list(known))}")
     return [known[name] for name in dict.fromkeys(names or known)]
+
+
+def in_short(names: list[str]) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")

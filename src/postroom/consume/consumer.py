@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 from typing import Any
@@ -29,7 +28,7 @@ from postroom.policy.death import how_it_ended
 
 from .child import Child
 from .children import Children
-from .choice import chosen
+from .choice import chosen, in_short
 from .desk import Desk, Place
 from .hearing import Hearing
 from .intake import Intake
@@ -96,7 +95,7 @@ class Consumer:
             )
         broker = connect(declared.broker, declared.secrets)
         queues = chosen(declared.queues, self._options.queues)
-        name = f"{socket.gethostname()}:{os.getpid()}"
+        name = f"consumer {in_short([queue.name for queue in queues])} (pid {os.getpid()})"
         self._desk = Desk(self.loop, broker.hold(self.loop, self._reception, name))
         self._reception.desk = self._desk
         self._pacing = Pacing(self._desk)

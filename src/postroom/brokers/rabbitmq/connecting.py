@@ -1,6 +1,7 @@
 """Making a connection to RabbitMQ: finding a host, logging in, and saying what is wrong where that fails."""
 
 import asyncio
+import os
 import random
 import socket
 import ssl
@@ -13,6 +14,8 @@ from typing import Any, Final
 import pika
 
 from postroom.errors import BrokerError
+from postroom.queues.discovery import DJANGO
+from postroom.settings import settings
 
 from . import silence
 from .address import Address, tls_context
@@ -116,8 +119,6 @@ def _parameters(
     role: str,
     context: ssl.SSLContext | None,
 ) -> pika.ConnectionParameters:
-    started = Path(sys.argv[0] if sys.argv else "")
-    program = started.parent.name if started.name == "__main__.py" else started.name or "python"
     return pika.ConnectionParameters(
         host=numeric,
         port=port,
@@ -129,9 +130,18 @@ def _parameters(
         stack_timeout=2 * CONNECT_TIMEOUT,
         connection_attempts=1,
         ssl_options=None if context is None else pika.SSLOptions(context, host),  # type: ignore[arg-type]
-        client_properties={"connection_name": f"postroom: {program}@{socket.gethostname()} {role}"},
+        client_properties={"connection_name": f"postroom: {_program()}@{socket.gethostname()} {role}"},
         tcp_options=_TCP_OPTIONS if sys.platform == "linux" else None,
     )
+
+
+def _program() -> str:
+    """The application's name, where the settings name one; else that of the script."""
+    app = settings().app
+    if app is not None:
+        return os.environ.get("DJANGO_SETTINGS_MODULE", app).partition(".")[0] if app == DJANGO else app
+    started = Path(sys.argv[0] if sys.argv else "")
+    return started.parent.name if started.name == "__main__.py" else started.name or "python"
 
 
 async def _attempt(parameters: pika.ConnectionParameters) -> "Link":

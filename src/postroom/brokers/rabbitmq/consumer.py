@@ -65,9 +65,7 @@ class RabbitMQHold:
         """A connection on which the exchanges exist and pauses are noticed."""
         link = await self._connect(self._name)
         try:
-            channel = await link.channel()
-            await topology.declare_exchanges(channel)
-            await channel.close()
+            await topology.declare_exchanges(link)
             await listen(link, self._noticed)
         except BaseException:
             link.abort("the connection could not be prepared")

@@ -53,15 +53,17 @@ def _run_here(connect: Callable[[], Awaitable[Link]], work: Callable[[Link], Awa
 
 
 async def declare(link: Link, queue: str) -> None:
-    channel = await link.channel()
-    await topology.declare_exchanges(channel)
-    await topology.declare_queue(channel, queue)
-    await channel.close()
+    """All that publishers and workers of the queue need, so that their accounts need not declare."""
+    await topology.declare_exchanges(link)
+    await topology.declare_control(link)
+    await delays.declare_ladder(link)
+    await topology.declare_queue(link, queue)
 
 
 async def figures(link: Link, queue: str) -> Figures:
     ready, consumers = await _counts(link, queue)
     dead, _ = await _counts(link, topology.dead(queue))
+    await topology.check_queue(link, queue)
     return Figures(
         ready=ready,
         in_hand=None,

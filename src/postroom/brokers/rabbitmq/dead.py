@@ -52,9 +52,9 @@ async def peek(link: Link, queue: str, limit: int) -> list[Message]:
 
 async def sweep(link: Link, queue: str, judge: Callable[[Message], Fate]) -> dict[Fate, int]:
     """As ``Broker.sweep_dead``. Letters that die meanwhile are not looked at."""
+    await topology.declare_exchanges(link)
+    await topology.declare_queue(link, queue)
     channel = await link.channel()
-    await topology.declare_exchanges(channel)
-    await topology.declare_queue(channel, queue)
     found = await channel.passive_count(topology.dead(queue))
     letters, consumers = (0, 0) if found is None else found
     if consumers:

@@ -13,11 +13,13 @@ from urllib.parse import quote
 
 from postroom.errors import Unsupported
 
-from .io import Channel
+from .declaring import MAY_NOT, QUORUM, exchange, must_exist, queue
+from .io import Channel, ChannelClosed, Link
 
 RUNGS: Final = 25
 LONGEST: Final = 2**RUNGS - 1  # seconds: 388 days
 DUE: Final = "postroom.due"
+MIGRATING: Final = "postroom.migrating"  # where an event goes whose queue is not bound: to one that is being moved
 
 
 def rung(level: int) -> str:
@@ -39,9 +41,9 @@ def way_in(queue: str, seconds: int) -> tuple[str, str]:
     return rung(seconds.bit_length() - 1), f"{digits}.{_word(queue)}"
 
 
-def due_binding(queue: str) -> str:
-    """The key by which ``postroom.due`` is to know ``queue``."""
-    return "*." * RUNGS + _word(queue)
+def due_binding(name: str) -> str:
+    """The key by which ``postroom.due`` is to know the queue ``name``."""
+    return "*." * RUNGS + _word(name)
 
 
 def _word(queue: str) -> str:
@@ -49,27 +51,34 @@ def _word(queue: str) -> str:
     return quote(queue, safe="")
 
 
-async def declare_due(channel: Channel) -> None:
-    """The exchange that every queue is bound to."""
-    await channel.call("exchange_declare", exchange=DUE, exchange_type="topic", durable=True)
+async def declare_ladder(link: Link) -> None:
+    """All rungs, lowest first, so that none leads nowhere. Takes about a third of a second the first time.
+    Raises BrokerError."""
+    channel = await link.channel()
+    try:
+        await _declare_rungs(channel)
+    except ChannelClosed as error:
+        if error.code != MAY_NOT:
+            raise
+        await must_exist(link, [exchange(rung(RUNGS - 1), "topic")], error)
+    else:
+        await channel.close()
 
 
-async def declare_ladder(channel: Channel) -> None:
-    """All rungs, lowest first, so that none leads nowhere. Takes about a third of a second the first time."""
+async def _declare_rungs(channel: Channel) -> None:
     below = DUE
     for level in range(RUNGS):
         name = rung(level)
         arguments: dict[str, Any] = {
-            "x-queue-type": "quorum",
-            "x-delivery-limit": 1_000_000,
+            **QUORUM,
             "x-message-ttl": 2**level * 1000,
             "x-dead-letter-exchange": below,
             "x-dead-letter-strategy": "at-least-once",
             "x-overflow": "reject-publish",
         }
         skipped = "*." * (RUNGS - 1 - level)
-        await channel.call("exchange_declare", exchange=name, exchange_type="topic", durable=True)
-        await channel.call("queue_declare", queue=name, durable=True, arguments=arguments)
+        await exchange(name, "topic").declare(channel)
+        await queue(name, arguments).declare(channel)
         await channel.call("queue_bind", queue=name, exchange=name, routing_key=f"{skipped}1.#")
         await channel.call("exchange_bind", destination=below, source=name, routing_key=f"{skipped}0.#")
         below = name

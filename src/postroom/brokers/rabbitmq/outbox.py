@@ -52,14 +52,10 @@ class Outbox:
                 await self._declare(self._link, queue)
                 confirms = self._channels[queue] = await ConfirmChannel.on(self._link)
             if delayed and not self._ladder:
-                channel = await self._link.channel()
-                await delays.declare_ladder(channel)
+                await delays.declare_ladder(self._link)
                 self._ladder = True
-                await channel.close()
             return confirms
 
     async def _declare(self, link: Link, queue: str) -> None:
-        channel = await link.channel()
-        await topology.declare_exchanges(channel)
-        await topology.declare_queue(channel, queue)
-        await channel.close()
+        await topology.declare_exchanges(link)
+        await topology.declare_queue(link, queue)

@@ -5,52 +5,47 @@ from typing import Any, Final
 
 import pika
 
-from .io import Channel, ChannelClosed, Link
-from .topology import CONTROL, marker
+from . import topology
+from .declaring import exchange
+from .io import Channel, Link
 
 POLL: Final = 60.0  # seconds; a notice can be lost
 
 
 async def is_paused(link: Link, queue: str) -> bool:
     """Whether the marker exists. On a channel of its own, which the broker closes when it does not."""
-    channel = await link.channel()
-    try:
-        await channel.call("exchange_declare", exchange=marker(queue), passive=True)
-    except ChannelClosed as error:
-        if error.code != 404:
-            raise
-        return False
-    await channel.close()
-    return True
+    return await exchange(topology.marker(queue), "fanout").exists(link)
 
 
 async def pause(link: Link, queue: str) -> None:
     """Makes the marker and tells the consumers."""
+    await topology.declare_control(link)
     channel = await link.channel()
-    await channel.call("exchange_declare", exchange=marker(queue), exchange_type="fanout", durable=True)
-    await _announce(channel, queue)
+    await exchange(topology.marker(queue), "fanout").declare(channel)
+    _announce(channel, queue)
+    await channel.close()
 
 
 async def resume(link: Link, queue: str) -> None:
     """Removes the marker, where there is one, and tells the consumers."""
+    await topology.declare_control(link)
     channel = await link.channel()
-    await channel.call("exchange_delete", exchange=marker(queue))
-    await _announce(channel, queue)
-
-
-async def _announce(channel: Channel, queue: str) -> None:
-    await channel.call("exchange_declare", exchange=CONTROL, exchange_type="fanout", durable=True)
-    properties = pika.BasicProperties(content_type="text/plain", type="pause")
-    channel.raw.basic_publish(CONTROL, "", queue.encode(), properties)
+    await channel.call("exchange_delete", exchange=topology.marker(queue))
+    _announce(channel, queue)
     await channel.close()
+
+
+def _announce(channel: Channel, queue: str) -> None:
+    properties = pika.BasicProperties(content_type="text/plain", type="pause")
+    channel.raw.basic_publish(topology.CONTROL, "", queue.encode(), properties)
 
 
 async def listen(link: Link, noticed: Callable[[str], None]) -> None:
     """Calls ``noticed`` with a queue's name whenever it may have been paused or resumed."""
+    await topology.declare_control(link)
     channel = await link.channel()
-    await channel.call("exchange_declare", exchange=CONTROL, exchange_type="fanout", durable=True)
     mine = await channel.call("queue_declare", queue="", exclusive=True, auto_delete=True)
-    await channel.call("queue_bind", queue=mine.queue, exchange=CONTROL)
+    await channel.call("queue_bind", queue=mine.queue, exchange=topology.CONTROL)
 
     def on_message(_channel: object, _method: object, _properties: Any, body: bytes) -> None:
         noticed(body.decode("utf-8", "replace"))

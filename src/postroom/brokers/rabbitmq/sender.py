@@ -101,9 +101,7 @@ class Sender:
 
     async def _equip(self, link: Link) -> None:
         try:
-            channel = await link.channel()
-            await topology.declare_exchanges(channel)
-            await channel.close()
+            await topology.declare_exchanges(link)
         except BaseException:
             link.abort("the connection could not be prepared")
             raise
@@ -186,11 +184,9 @@ class Sender:
     async def _declare(self, link: Link, queue: str, with_ladder: bool) -> None:
         why, confirms = "", self._channels.get(queue)
         try:
-            channel = await link.channel()
-            await topology.declare_queue(channel, queue)
+            await topology.declare_queue(link, queue)
             if with_ladder and not self._ladder:
-                await delays.declare_ladder(channel)
-            await channel.close()
+                await delays.declare_ladder(link)
             if confirms is None or not confirms.channel.open:
                 confirms = await ConfirmChannel.on(link)
         except BrokerError as error:

@@ -133,8 +133,8 @@ class Source:
         self.doubtful = False
 
     async def _open(self, link: Link) -> None:
+        await topology.declare_queue(link, self.queue)
         channel = await link.channel()
-        await topology.declare_queue(channel, self.queue)
         channel.on_closed = lambda reason: self._on_closed(channel, reason)
         channel.raw.add_on_cancel_callback(lambda _: self._on_lost(channel, "RabbitMQ ended the subscription"))
         self._clear()
