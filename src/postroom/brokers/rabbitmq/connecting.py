@@ -26,8 +26,8 @@ CONNECT_TIMEOUT: Final = 5.0  # for TCP; twice that for TCP, TLS and login toget
 BLOCKED_TIMEOUT: Final = 300.0  # an alarm that lasts longer costs the connection
 LONGEST_PAUSE: Final = 5.0  # a broker that is back is found within these seconds; the jitter spreads a fleet
 
-# Linux: probe after 20 s of silence, give up after 20 s without an acknowledgement (milliseconds).
-_TCP_OPTIONS: Final = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 20_000}
+# Linux: probe after 20 s of silence. What we send must be acknowledged within two heartbeats: see _parameters.
+_TCP_OPTIONS: Final = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}
 
 
 class CannotConnect(BrokerError):
@@ -131,7 +131,9 @@ def _parameters(
         connection_attempts=1,
         ssl_options=None if context is None else pika.SSLOptions(context, host),  # type: ignore[arg-type]
         client_properties={"connection_name": f"postroom: {_program()}@{socket.gethostname()} {role}"},
-        tcp_options=_TCP_OPTIONS if sys.platform == "linux" else None,
+        tcp_options={**_TCP_OPTIONS, "TCP_USER_TIMEOUT": 2000 * address.heartbeat}
+        if sys.platform == "linux"
+        else None,
     )
 
 
