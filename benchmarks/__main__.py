@@ -1,4 +1,4 @@
-"""``python -m benchmarks soak|bench [CASE] [--broker sqlite|rabbitmq]``: runs a case, or lists them."""
+"""``python -m benchmarks soak|bench [CASE] [--broker sqlite|rabbitmq] [--row NAME]``: runs a case, or lists them."""
 
 import argparse
 import importlib
@@ -14,6 +14,7 @@ SOAKS = {
 }
 BENCHES = {
     "sqlite": "the SQLite broker against bare sqlite3 and Huey",
+    "rabbitmq": "RabbitMQ against a C client and other Python systems (rows: drains, work, publish, latency)",
     "wake": "from publish to the start of consume, in two processes on SQLite",
     "start": "import, commands and idle processes: time and memory",
 }
@@ -25,6 +26,7 @@ def main() -> int:
     parser.add_argument("kind", choices=("soak", "bench"))
     parser.add_argument("case", nargs="?")
     parser.add_argument("--broker", choices=("sqlite", "rabbitmq"))
+    parser.add_argument("--row", help="of the bench rabbitmq only this part")
     parser.add_argument("--short", action="store_true", help="the short form, as the tests run it")
     args = parser.parse_args()
     cases, package = (SOAKS, "soaks") if args.kind == "soak" else (BENCHES, "speed")
@@ -37,8 +39,9 @@ def main() -> int:
     module = importlib.import_module(f"benchmarks.{package}.{args.case.replace('-', '_')}")
     held = True
     brokers = [args.broker] if args.broker else ["sqlite", "rabbitmq"]
-    for options in [{"broker": broker} for broker in brokers] if args.case in BOTH_BROKERS else [{}]:
-        result = module.run(short=args.short, **options)
+    options: list[dict[str, str]] = [{"broker": broker} for broker in brokers] if args.case in BOTH_BROKERS else [{}]
+    for option in [{"row": args.row}] if args.row else options:
+        result = module.run(short=args.short, **option)
         print(result.line(), flush=True)
         held = held and result.held
     return 0 if held else 1

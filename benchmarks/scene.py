@@ -42,20 +42,28 @@ class Scene:
         path = self.folder / name
         return path.read_text().splitlines() if path.exists() else []
 
+    def environment(self, **more: str) -> dict[str, str]:
+        """What a process on this scene has in its environment."""
+        return {
+            **os.environ,
+            "SCENE_FOLDER": str(self.folder),
+            "POSTROOM_BROKER": self.url,
+            "PYTHONPATH": f"{ROOT}/src:{ROOT}",
+            **more,
+        }
+
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         """``python ARGUMENTS``; its stderr goes to a file of the folder."""
+        return self.start_program(sys.executable, *arguments, **environment)
+
+    def start_program(self, *command: str, **environment: str) -> subprocess.Popen[bytes]:
+        """The same for any program."""
         number = len(self._processes)
         with (self.folder / f"stderr-{number}").open("wb") as stderr:
             process = subprocess.Popen(
-                [sys.executable, *arguments],
+                command,
                 cwd=ROOT,
-                env={
-                    **os.environ,
-                    "SCENE_FOLDER": str(self.folder),
-                    "POSTROOM_BROKER": self.url,
-                    "PYTHONPATH": f"{ROOT}/src:{ROOT}",
-                    **environment,
-                },
+                env=self.environment(**environment),
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
                 stderr=stderr,

@@ -1,52 +1,26 @@
 """Workers that do nothing but count, and write down when the first event and the last one came."""
 
 import os
-import time
-from dataclasses import dataclass
 
-from benchmarks.apps.record import record
+from benchmarks.apps.count import Count, Visit
+from benchmarks.apps.spin import spin
 from postroom import BatchWorker, Queue, Worker, assign_queue
-
-
-@dataclass(frozen=True)
-class Visit:
-    user: int
-    path: str
-    note: str
-
-
-def visit(number: int) -> Visit:
-    """An event of 300 bytes as JSON."""
-    return Visit(number % 1_000_000, "/channel/general", "x" * 245)
-
 
 singles = Queue("singles", Visit)
 batches = Queue("batches", Visit)
+hundreds = Queue("hundreds", Visit)
+works = Queue("works", Visit)
 
-EVENTS = int(os.environ.get("DRAIN_EVENTS", "0"))
 
-
-class Count:
-    """Counts to ``EVENTS``."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.seen = 0
-        self.first = 0.0
-
-    def add(self, events: int) -> None:
-        """So many more."""
-        if not self.seen:
-            self.first = time.monotonic()
-        self.seen += events
-        if self.seen >= EVENTS:
-            record(f"{EVENTS / (time.monotonic() - self.first)}", f"rate-{self.name}")
+def count(queue: str) -> Count:
+    """Of a worker in an executor, whose parent is the consumer."""
+    return Count(queue, (os.getpid(), os.getppid()))
 
 
 @assign_queue(singles)
 class SingleWorker(Worker[Visit]):
     def start(self) -> None:
-        self.count = Count("singles")
+        self.count = count("singles")
 
     def consume(self, event: Visit) -> None:
         self.count.add(1)
@@ -55,7 +29,26 @@ class SingleWorker(Worker[Visit]):
 @assign_queue(batches, batch_size=500, batch_seconds=0.05)
 class Batches(BatchWorker[Visit]):
     def start(self) -> None:
-        self.count = Count("batches")
+        self.count = count("batches")
 
     def consume_batch(self, events: list[Visit]) -> None:
         self.count.add(len(events))
+
+
+@assign_queue(hundreds, batch_size=100, batch_seconds=0.05, prefetch=500)
+class Hundreds(BatchWorker[Visit]):
+    def start(self) -> None:
+        self.count = count("hundreds")
+
+    def consume_batch(self, events: list[Visit]) -> None:
+        self.count.add(len(events))
+
+
+@assign_queue(works)
+class Working(Worker[Visit]):
+    def start(self) -> None:
+        self.count = count("works")
+
+    def consume(self, event: Visit) -> None:
+        spin()
+        self.count.add(1)

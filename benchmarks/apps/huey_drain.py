@@ -2,7 +2,7 @@
 
 from huey import SqliteHuey
 
-from benchmarks.apps.drain import Count
+from benchmarks.apps.count import Count
 from benchmarks.apps.record import folder
 
 huey = SqliteHuey(filename=str(folder() / "huey.db"))

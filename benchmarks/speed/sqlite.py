@@ -3,6 +3,7 @@
 300-byte events, ``synchronous=FULL``; medians of interleaved rounds.
 """
 
+import json
 import sqlite3
 import statistics
 import time
@@ -13,6 +14,7 @@ import huey
 import msgspec
 
 from benchmarks.apps import drain
+from benchmarks.apps.count import visit
 from benchmarks.result import Result, progress
 from benchmarks.scene import Scene, scene, until
 from postroom import configure, queue_json_publish, queue_json_publish_many
@@ -45,7 +47,7 @@ def run(short: bool = False) -> Result:
 
 
 def _body(number: int) -> bytes:
-    return msgspec.json.encode(drain.visit(number))
+    return msgspec.json.encode(visit(number))
 
 
 def _bare(here: Scene) -> sqlite3.Connection:
@@ -90,9 +92,9 @@ def _bare_claim(here: Scene, events: int) -> float:
 
 def _publish_one(here: Scene, size: int) -> float:
     configure(broker=here.url)
-    queue_json_publish(drain.singles, drain.visit(0))
+    queue_json_publish(drain.singles, visit(0))
     events = ONE_BY_ONE // size
-    visits = [drain.visit(number) for number in range(events)]
+    visits = [visit(number) for number in range(events)]
     start = time.monotonic()
     for event in visits:
         queue_json_publish(drain.singles, event)
@@ -101,9 +103,9 @@ def _publish_one(here: Scene, size: int) -> float:
 
 def _publish_many(here: Scene, size: int) -> float:
     configure(broker=here.url)
-    queue_json_publish(drain.singles, drain.visit(0))
+    queue_json_publish(drain.singles, visit(0))
     events = MANY // size
-    visits = [drain.visit(number) for number in range(events)]
+    visits = [visit(number) for number in range(events)]
     start = time.monotonic()
     for first in range(0, events, 100):
         queue_json_publish_many(drain.singles, visits[first : first + 100])
@@ -113,7 +115,7 @@ def _publish_many(here: Scene, size: int) -> float:
 def _worker(here: Scene, size: int, queue: str) -> float:
     configure(broker=here.url)
     events = DRAIN // size
-    queue_json_publish_many(queue, [drain.visit(number) for number in range(events)])
+    queue_json_publish_many(queue, [visit(number) for number in range(events)])
     consumer = here.start(
         *("-m", "postroom", "process_queue", "--app", "benchmarks.apps.drain", "--queue", queue),
         DRAIN_EVENTS=str(events),
@@ -122,18 +124,18 @@ def _worker(here: Scene, size: int, queue: str) -> float:
 
 
 def _rate(here: Scene, name: str, stop: Callable[[], None]) -> float:
-    if not until(lambda: bool(here.effects(f"rate-{name}")), 120):
+    if not until(lambda: bool(here.effects(f"drained-{name}")), 120):
         raise RuntimeError(f"{name} did not finish:\n{here.log()[-3000:]}")
     stop()
-    return float(here.effects(f"rate-{name}")[0])
+    return float(json.loads(here.effects(f"drained-{name}")[0])["rate"])
 
 
 def _huey(here: Scene, size: int) -> float:
     events = DRAIN_HUEY // size
     script = (
         "from benchmarks.apps.huey_drain import visit\n"
-        "from benchmarks.apps import drain\nfrom dataclasses import asdict\n"
-        f"for n in range({events}): visit(**asdict(drain.visit(n)))\n"
+        "from benchmarks.apps import count\nfrom dataclasses import asdict\n"
+        f"for n in range({events}): visit(**asdict(count.visit(n)))\n"
     )
     if here.start("-c", script).wait(120) != 0:
         raise RuntimeError(f"huey did not enqueue:\n{here.log()[-3000:]}")

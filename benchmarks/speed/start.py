@@ -1,12 +1,12 @@
 """What it costs to import Postroom and to start a command, and how much memory idle processes take."""
 
-import os
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from benchmarks.processes import cpu
 from benchmarks.result import Result, progress
 from benchmarks.scene import executors_of, scene, until
 
@@ -51,10 +51,10 @@ def _idle() -> tuple[float, float, float]:
             raise RuntimeError(here.log())
         executor = executors_of(process.pid)[0]
         time.sleep(2)  # start-up is over when its processor time stands still; two seconds are ample
-        before, since = _cpu(process.pid) + _cpu(executor), time.monotonic()
+        before, since = cpu(process.pid) + cpu(executor), time.monotonic()
         progress("watching an idle consumer for 10 s")
         time.sleep(10)
-        percent = 100 * (_cpu(process.pid) + _cpu(executor) - before) / (time.monotonic() - since)
+        percent = 100 * (cpu(process.pid) + cpu(executor) - before) / (time.monotonic() - since)
         return _pss(process.pid), _pss(executor), percent
 
 
@@ -63,8 +63,3 @@ def _pss(pid: int) -> float:
         if line.startswith("Pss:"):
             return int(line.split()[1]) / 1024
     raise RuntimeError(f"no Pss of {pid}")
-
-
-def _cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
