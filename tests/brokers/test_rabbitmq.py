@@ -64,7 +64,7 @@ class Recorder:
     def regained(self) -> None:
         self._note("regained", "")
 
-    def voided(self, queue: str, why: str) -> None:
+    def voided(self, queue: str, why: str, outlasted: bool) -> None:
         self._note("voided", queue)
 
     def paused(self, queue: str) -> None:

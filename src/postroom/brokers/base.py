@@ -37,6 +37,13 @@ class Delivery(Struct, eq=False):
     tag: Any
 
 
+class InHandLimit(Struct, frozen=True):
+    """A broker takes back what is in hand for longer than ``seconds``; ``advice`` says so, and what to do."""
+
+    seconds: float
+    advice: str
+
+
 class Figures(Struct, frozen=True):
     """A queue at one moment. None is what this broker cannot tell.
 
@@ -77,9 +84,10 @@ class Listener(Protocol):
     def regained(self) -> None:
         """The connection is back, and all subscriptions with it. Not called for the first connection."""
 
-    def voided(self, queue: str, why: str) -> None:
+    def voided(self, queue: str, why: str, outlasted: bool) -> None:
         """The broker took this one queue's events back: every delivery of it so far is void, and will be handed
-        out again where the queue still has it. The hold subscribes again by itself; other queues go on."""
+        out again where the queue still has it. ``outlasted``: because one was in hand for longer than the broker
+        allows. The hold subscribes again by itself; other queues go on."""
 
     def paused(self, queue: str) -> None:
         """The queue has been paused, or was when it was subscribed to: nothing more is delivered. What has not
@@ -123,6 +131,10 @@ class Hold(Protocol):
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """These were not started: back to their queue, to where they were, and nothing counted where the
         broker allows that. Returns at once."""
+
+    @property
+    def in_hand_limit(self) -> InHandLimit | None:
+        """How long this broker leaves events in hand, where the hold cannot change that; known once open."""
 
     async def owed(self, queue: str) -> int:
         """How many ready events of ``queue`` the broker should be handing to this hold now. 0 where there is a

@@ -32,7 +32,7 @@ from .choice import chosen, in_short
 from .desk import Desk, Place
 from .hearing import Hearing
 from .intake import Intake
-from .limits import TICK, TimeKeeper
+from .limits import TICK, TimeKeeper, compare
 from .pacing import Pacing
 from .reception import Reception
 from .team import Team, restart_delay
@@ -110,6 +110,7 @@ class Consumer:
             self._teams[0].start()
         for team in self._teams[1:]:
             team.start()
+        compare(queues, self.grace, self._desk.hold.in_hand_limit)
         log.info("%s: consuming %s", broker.url, ", ".join(sorted(self._desk.places)))
         watchdog = self.loop.create_task(Watchdog(self._desk, self._give_up).run())
         watchdog.add_done_callback(lambda task: task.cancelled() or task.result())

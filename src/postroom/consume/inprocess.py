@@ -98,7 +98,7 @@ class _Feeder:
     def regained(self) -> None:
         self._feed()
 
-    def voided(self, queue: str, why: str) -> None:
+    def voided(self, queue: str, why: str, outlasted: bool) -> None:
         self._intakes[queue].clear()
 
     def paused(self, queue: str) -> None:

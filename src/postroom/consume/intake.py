@@ -10,7 +10,8 @@ from postroom.policy import pace
 
 class Intake:
     """``waiting`` holds what is taken but not handed down. ``after_outage``: the broker has been away, and what
-    it hands out now came back for that reason, until an event arrives that is new. ``losses`` counts how often all
+    it hands out now came back for that reason, until an event arrives that is new. ``outlasts``: jobs take longer
+    than the broker allows, so that a return says nothing. ``losses`` counts how often all
     that was taken became void. ``arrived``: something came since the watchdog looked."""
 
     def __init__(self, declaration: QueueDeclaration) -> None:
@@ -20,9 +21,11 @@ class Intake:
         self.waiting: deque[Delivery] = deque()
         self.mean: float | None = None
         self.after_outage = False
+        self.outlasts = False
         self.losses = 0
         self.arrived = False
         self.subscribed: int | None = None
+        self.stall = pace.HELD_SECONDS
         self._since: float | None = None
 
     def add(self, delivery: Delivery) -> None:

@@ -1,7 +1,10 @@
-"""Keeping the time: who is past half of its limit, at it, or far over it."""
+"""Keeping the time: who is past half of its limit, at it, or far over it; and what limit the broker has."""
 
 import logging
+from collections.abc import Iterable
 
+from postroom.brokers.base import InHandLimit
+from postroom.execute.protocol import QueueDeclaration
 from postroom.execute.signals import SOFT_LIMIT, STACKS
 
 from .child import Child
@@ -9,6 +12,17 @@ from .child import Child
 log = logging.getLogger("postroom")
 
 TICK = 0.1
+
+
+def compare(queues: Iterable[QueueDeclaration], grace: float, limit: InHandLimit | None) -> None:
+    """Says which queues' events may be in hand for longer than the broker allows."""
+    for queue in queues:
+        if limit is None:
+            return
+        if queue.timeout is None:
+            log.warning("%s has no time limit, but %s", queue.name, limit.advice)
+        elif queue.timeout + grace > limit.seconds:
+            log.warning("%s may take %g s, but %s", queue.name, queue.timeout + grace, limit.advice)
 
 
 class TimeKeeper:

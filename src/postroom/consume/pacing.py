@@ -43,10 +43,15 @@ class Pacing:
         self._desk.give_back(intake.excess(max(0, room)))
 
     def relieve(self, team: Team) -> None:
-        """Where nothing has moved for as long as what is held was to last, others may have what waits here."""
+        """Where nothing has moved for as long as what is held was to last, others may have what waits here.
+
+        If there are no others it comes straight back: so each time twice as long is waited."""
         for lane, intake in enumerate(team.intakes):
             seconds = 0.0 if intake.is_batch else team.stalled(lane)
-            if seconds > HELD_SECONDS:
+            if seconds < HELD_SECONDS:
+                intake.stall = HELD_SECONDS
+            elif seconds > intake.stall:
+                intake.stall = 2 * seconds
                 intake.mean = max(intake.mean or 0.0, seconds)
                 self.adapt(team, intake)
                 self.give_back_excess(team, intake)

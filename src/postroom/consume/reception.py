@@ -61,7 +61,8 @@ class Reception:
             if self.desk.attach(delivery):
                 return
         # After an outage everything that was held comes back, and nobody is to blame for that.
-        returns = 0 if place.intake.after_outage else self.desk.memory.foreign_returns(delivery)
+        blameless = place.intake.after_outage or place.intake.outlasts
+        returns = 0 if blameless else self.desk.memory.foreign_returns(delivery)
         if marked(delivery):
             self._marked(delivery, place, returns)
         elif returns >= 2:
@@ -111,9 +112,11 @@ class Reception:
         for child in self._children:
             self.desk.void(child)
 
-    def voided(self, queue: str, why: str) -> None:
+    def voided(self, queue: str, why: str, outlasted: bool) -> None:
         """Every delivery of this queue is void."""
-        self._void(self.desk.places[queue])
+        place = self.desk.places[queue]
+        place.intake.outlasts = place.intake.outlasts or outlasted
+        self._void(place)
         for child in self._children:
             self.desk.void(child, queue)
 

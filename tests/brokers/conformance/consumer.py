@@ -169,7 +169,7 @@ class _Listener:
         with self._noted() as consumer:
             consumer._regained += 1
 
-    def voided(self, queue: str, why: str) -> None:
+    def voided(self, queue: str, why: str, outlasted: bool) -> None:
         with self._noted() as consumer:
             consumer._delivered = [each for each in consumer._delivered if each.queue != queue]
 

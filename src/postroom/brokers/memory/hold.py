@@ -50,6 +50,10 @@ class MemoryHold:
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         self._store.give_back([delivery.tag for delivery in deliveries], counted=False)
 
+    @property
+    def in_hand_limit(self) -> None:
+        return None
+
     async def owed(self, queue: str) -> int:
         with self._store.lock:
             if queue not in self._prefetch or queue in self._paused:

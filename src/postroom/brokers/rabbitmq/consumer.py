@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
 
-from postroom.brokers.base import Delivery, Listener
+from postroom.brokers.base import Delivery, InHandLimit, Listener
 from postroom.errors import BrokerError, SettingsError
 from postroom.wire.message import Headers
 
-from . import delays, messages, topology
+from . import delays, messages, patience, topology
 from .confirms import Outcome
 from .connecting import pauses
 from .io import Channel, Link, NoAnswer, log
@@ -165,10 +165,15 @@ class RabbitMQHold:
         self._arrived = [delivery for delivery in self._arrived if delivery.queue != queue]
         if self._closing:
             return
+        outlasted = patience.outlasted(why)
         log.warning(
-            "%s: RabbitMQ took the queue %r from this consumer, which subscribes again: %s", self._name, queue, why
+            "%s: RabbitMQ took the queue %r from this consumer, which subscribes again: %s%s",
+            self._name,
+            queue,
+            why,
+            patience.ADVICE if outlasted else "",
         )
-        self._listener.voided(queue, why)
+        self._listener.voided(queue, why, outlasted)
         self._start(self._forsake(source, channel))
 
     async def _forsake(self, source: Source, channel: Channel) -> None:
@@ -217,6 +222,11 @@ class RabbitMQHold:
         arrived, self._arrived = self._arrived, []
         if arrived:
             self._listener.delivered(arrived)
+
+    @property
+    def in_hand_limit(self) -> InHandLimit | None:
+        """As ``Hold.in_hand_limit``."""
+        return None if self._link is None else patience.limit(self._link.version)
 
     # Whether it is deaf
 

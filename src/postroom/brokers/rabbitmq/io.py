@@ -57,6 +57,11 @@ class Link:
         assert self._connection.params is not None
         return int(self._connection.params.frame_max)
 
+    @property
+    def version(self) -> str:
+        """The broker's, as it says."""
+        return str((self._connection.server_properties or {}).get("version", ""))
+
     async def channel(self) -> "Channel":
         """A new channel. Raises BrokerError."""
         opened: asyncio.Future[Any] = self.loop.create_future()

@@ -16,6 +16,9 @@ from .io import Channel, ChannelClosed, Link
 
 TOGETHER: Final = 100  # acknowledgements that are sent at once without waiting for more
 GATHERING: Final = 0.005  # seconds in which acknowledgements are gathered
+# Milliseconds, 24 days, the most that every version takes: how long a job may run is decided by its own time limit.
+# Known since 3.12; an older one ignores it (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout).
+CONSUMER_TIMEOUT: Final = 2**31 - 1
 LONGEST_PAUSE: Final = 15.0  # between attempts to take from a queue that cannot be taken from
 SOUND: Final = 5.0  # seconds after which a subscription that is lost counts as the first in a row
 
@@ -161,6 +164,7 @@ class Source:
             queue=self.queue,
             on_message_callback=self._on_delivery,
             consumer_tag=self._consumer,
+            arguments={"x-consumer-timeout": CONSUMER_TIMEOUT},
         )
         self._since = self._channel.link.loop.time()
 

@@ -71,6 +71,11 @@ class SQLiteHold:
         if seqs:
             self._keeper.mailbox.put(GiveBack(self._epoch, seqs), hurry=True)
 
+    @property
+    def in_hand_limit(self) -> None:
+        """The lease is renewed for as long as it takes."""
+        return None
+
     async def owed(self, queue: str) -> int:
         """1 if anything waits here that this hold may take."""
         if self._keeper.troubled or self._counts.get(queue, 0) >= self._prefetch.get(queue, 0):
