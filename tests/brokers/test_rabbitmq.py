@@ -196,17 +196,17 @@ def test_urls() -> None:
 
 def test_acks_go_together_where_they_can() -> None:
     acks = Acks()
-    for tag in range(1, 6):
-        acks.delivered(tag)
-    acks.finish(2, 0.0)
-    acks.finish(4, 0.04)
+    acks.delivered([1, 2, 3])
+    acks.delivered([4, 5])
+    acks.finish([2], 0.0)
+    acks.finish([4], 0.04)
     assert acks.take(0.04) == (None, [])
     assert acks.take(0.06) == (None, [2])
-    acks.finish(1, 0.06)
+    acks.finish([1], 0.06)
     assert acks.take(0.06) == (1, [])
     acks.drop(3)
     assert acks.take(0.06) == (4, [])
-    acks.finish(5, 0.07)
+    acks.finish([5, 2], 0.07)
     assert acks.next_due() == pytest.approx(0.12)
     assert acks.take(0.07) == (5, [])
     assert (acks.in_hand, acks.unsent, acks.next_due()) == (0, 0, None)

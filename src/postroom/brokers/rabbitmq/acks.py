@@ -1,6 +1,7 @@
 """Which deliveries of a channel can be acknowledged together. Numbers in, numbers out."""
 
 from collections import OrderedDict, deque
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 PATIENCE: Final = 0.05  # seconds that a finished one waits behind an unfinished one before it goes alone
@@ -27,14 +28,16 @@ class Acks:
         """How many are finished and not yet taken."""
         return len(self._finished)
 
-    def delivered(self, tag: int) -> None:
-        self._order.append(tag)
-        self._in_hand.add(tag)
+    def delivered(self, tags: Sequence[int]) -> None:
+        """These are in hand now, in this order."""
+        self._order.extend(tags)
+        self._in_hand.update(tags)
 
-    def finish(self, tag: int, now: float) -> None:
-        """It is to be acknowledged."""
-        self._in_hand.remove(tag)
-        self._finished[tag] = now
+    def finish(self, tags: Iterable[int], now: float) -> None:
+        """Those of them that are in hand are to be acknowledged."""
+        finished = self._in_hand.intersection(tags)
+        self._in_hand -= finished
+        self._finished.update(dict.fromkeys(sorted(finished), now))
 
     def drop(self, tag: int) -> None:
         """It has been settled in another way."""
@@ -44,9 +47,10 @@ class Acks:
         """What to acknowledge: the last tag of a prefix that is finished whole, if there is one, and the tags
         that have waited too long behind an unfinished one. They count as sent."""
         prefix = None
-        while self._order and self._order[0] not in self._in_hand:
-            tag = self._order.popleft()
-            if self._finished.pop(tag, None) is not None:
+        order, in_hand, finished = self._order, self._in_hand, self._finished
+        while order and order[0] not in in_hand:
+            tag = order.popleft()
+            if finished.pop(tag, None) is not None:
                 prefix = tag
         alone = []
         while self._finished:

@@ -213,10 +213,10 @@ class RabbitMQHold:
         finally:
             await probe.close()
 
-    def _on_arrival(self, delivery: Delivery) -> None:
+    def _on_arrival(self, deliveries: list[Delivery]) -> None:
         if not self._arrived:
             self._loop.call_soon(self._hand_over)
-        self._arrived.append(delivery)
+        self._arrived += deliveries
 
     def _hand_over(self) -> None:
         arrived, self._arrived = self._arrived, []
@@ -277,13 +277,11 @@ class RabbitMQHold:
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         """As ``Hold.ack``."""
-        touched: dict[Source, None] = {}
+        by_source: dict[Source, list[Tag]] = {}
         for delivery in deliveries:
-            source = delivery.tag.source
-            source.finish(delivery.tag)
-            touched[source] = None
-        for source in touched:
-            source.send_soon()
+            by_source.setdefault(delivery.tag.source, []).append(delivery.tag)
+        for source, tags in by_source.items():
+            source.finish(tags)
 
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """As ``Hold.give_back``."""
@@ -319,8 +317,7 @@ class RabbitMQHold:
             await asyncio.wait([source.void], timeout=seconds)
         if not source.holds(tag):
             return False
-        source.finish(tag)
-        source.send_soon()
+        source.finish([tag])
         return True
 
     async def _sent(self, delivery: Delivery, exchange: str, key: str, properties: bytes) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 from pika import exceptions, frame
 from pika.adapters.asyncio_connection import AsyncioConnection
 
+from .receiving import Receiver
 from .tables import short_text
 
 _FRAME = struct.Struct(">BHI")
@@ -13,23 +14,34 @@ _METHOD, _HEADER, _BODY, _END = 1, 2, 3, b"\xce"
 _BASIC_PUBLISH = struct.pack(">HHH", 60, 40, 0)
 _MANDATORY = b"\x01"
 _CONTENT = struct.Struct(">HHQ")
+_SETTLE = struct.Struct(">BHIHHQBB")
+_READ_AT_ONCE = 1 << 18
 
 
 class Connection(AsyncioConnection):
-    """pika's connection, but a message's properties arrive as the bytes they are, to be decoded by us."""
+    """pika's connection, but what arrives goes through ``receiver`` first, and the properties of the messages that
+    are left to pika are the bytes they are, to be decoded by us."""
 
-    def _read_frame(self) -> tuple[int, Any]:
-        buffer: bytes = self._frame_buffer  # type: ignore[attr-defined]
-        if buffer[:1] != b"\x02" or len(buffer) < 7:
-            return super()._read_frame()  # type: ignore[misc, no-any-return]
-        _, channel, size = _FRAME.unpack_from(buffer)
-        end = 7 + size
-        if len(buffer) <= end:
-            return 0, None
-        if buffer[end : end + 1] != _END:
-            raise exceptions.InvalidFrameError("Invalid FRAME_END marker")
-        _, _, body_size = _CONTENT.unpack_from(buffer, 7)
-        return end + 1, frame.Header(channel, body_size, buffer[19:end])  # type: ignore[arg-type]
+    def _init_connection_state(self) -> None:
+        super()._init_connection_state()  # type: ignore[misc]
+        self.receiver = Receiver(self._of_pika)
+
+    def _proto_connection_made(self, transport: Any) -> None:
+        transport._MAX_RECV_BYTES = _READ_AT_ONCE
+        if getattr(self.params, "ssl_options", None) is None:
+            # Once a turn: more would only find out that nothing is left. TLS may hold what no turn is told of.
+            transport._MAX_CONSUME_BYTES = 1
+        super()._proto_connection_made(transport)  # type: ignore[misc]
+
+    def _on_data_available(self, data_in: bytes) -> None:
+        self.bytes_received += len(data_in)  # pika's heartbeat check reads it
+        self.receiver.feed(data_in)
+
+    def _of_pika(self, data: bytes) -> int:
+        used, value = _decoded(data)
+        if value is not None:
+            self._process_frame(value)  # type: ignore[attr-defined]
+        return used
 
     def write(self, data: bytes) -> None:
         """Sends frames that are made already: now, not when the loop has asked whether it may."""
@@ -42,6 +54,15 @@ class Connection(AsyncioConnection):
         """Cuts the connection without a word to the broker."""
         if not self.is_closed:
             self._terminate_stream(exceptions.AMQPConnectionError(why))  # type: ignore[attr-defined]
+
+
+def _decoded(data: bytes) -> tuple[int, Any]:
+    """As pika's ``decode_frame``, but the properties are the bytes they are."""
+    if data[:1] != b"\x02" or data[-1:] != _END:
+        return frame.decode_frame(data)
+    _, channel, _ = _FRAME.unpack_from(data)
+    _, _, body_size = _CONTENT.unpack_from(data, _FRAME.size)
+    return len(data), frame.Header(channel, body_size, data[19:-1])  # type: ignore[arg-type]
 
 
 def publish(channel: int, exchange: str, key: str, properties: bytes, body: bytes, max_size: int) -> bytes:
@@ -61,3 +82,13 @@ def publish(channel: int, exchange: str, key: str, properties: bytes, body: byte
         part = body[start : start + room]
         pieces += (_FRAME.pack(_BODY, channel, len(part)), part, _END)
     return b"".join(pieces)
+
+
+def ack(channel: int, tag: int, multiple: bool) -> bytes:
+    """The frame of a ``basic.ack``."""
+    return _SETTLE.pack(_METHOD, channel, 13, 60, 80, tag, multiple, 0xCE)
+
+
+def give_back(channel: int, tag: int) -> bytes:
+    """The frame of a ``basic.nack`` of one message, back to its queue."""
+    return _SETTLE.pack(_METHOD, channel, 13, 60, 120, tag, 2, 0xCE)

@@ -10,6 +10,7 @@ from pika import exceptions
 from postroom.errors import BrokerError
 
 from .frames import Connection
+from .receiving import Receiver, Taken
 
 REPLY_TIMEOUT: Final = 10.0  # for each request to the broker
 
@@ -74,6 +75,11 @@ class Link:
         channel = Channel(self, raw)
         await channel.reply(opened, "channel.open")
         return channel
+
+    @property
+    def receiver(self) -> Receiver:
+        """What takes messages past pika."""
+        return self._connection.receiver
 
     def write(self, frames: list[bytes]) -> None:
         """Sends frames, joined so that the system is called once."""
@@ -154,6 +160,10 @@ class Channel:
         finally:
             self._awaited.discard(future)
 
+    def take(self, arrived: Callable[[list[Taken]], None]) -> None:
+        """All that is delivered on this channel goes to ``arrived``, in lists, and none of it to pika's callbacks."""
+        self.link.receiver.take(self.number, arrived)
+
     async def passive_count(self, queue: str) -> tuple[int, int] | None:
         """Ready messages and consumers of a queue; None, and the channel is closed, where it does not exist."""
         try:
@@ -174,6 +184,7 @@ class Channel:
         await self.reply(self._goodbye, "channel.close")
 
     def _on_closed(self, _raw: object, error: BaseException) -> None:
+        self.link.receiver.leave(self.number)
         if self._goodbye is not None and isinstance(error, exceptions.ChannelClosedByClient):
             _answer(self._goodbye, None)
         if isinstance(error, exceptions.ChannelClosedByBroker):

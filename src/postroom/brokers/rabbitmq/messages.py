@@ -28,6 +28,11 @@ _CORRELATION_ID, _REPLY_TO, _EXPIRATION, _MESSAGE_ID, _TIMESTAMP = 1 << 10, 1 <<
 _SENT = _FLAGS.pack(_CONTENT_TYPE | _HEADERS | _DELIVERY_MODE | _MESSAGE_ID | _TIMESTAMP)
 _JSON = tables.short_text("application/json")
 _PERSISTENT = b"\x02"
+# What nearly every message of our own begins with: no header but the time, which follows. Then comes how it is kept,
+# and the length of its id.
+_PLAIN = _SENT + _JSON + tables.encode({PUBLISHED: 0.0})[:-8]
+_PLAIN_REST = struct.Struct(">dBB")
+_PLAIN_ID = len(_PLAIN) + _PLAIN_REST.size
 
 
 def encode(message: Message, headers: Mapping[str, Header] | None = None) -> bytes:
@@ -74,6 +79,10 @@ def encode_shortened(message: Message, headers: Headers) -> bytes:
 def decode(properties: bytes, body: bytes) -> tuple[Message, int]:
     """The message, and how often the broker says it was handed out before and came back. Never raises:
     a foreign program may have sent anything, and where its properties make no sense they count as absent."""
+    if properties.startswith(_PLAIN):
+        plain = _decode_plain(properties, body)
+        if plain is not None:
+            return plain, 0
     try:
         identity, headers, seconds = _read(properties)
     except (ValueError, IndexError, struct.error):
@@ -85,6 +94,17 @@ def decode(properties: bytes, body: bytes) -> tuple[Message, int]:
     kept = {name: value for name, value in headers.items() if not name.startswith(_OF_THE_BROKER)}
     message = Message(id=identity or new_id(), body=body, headers=kept, published=published)
     return message, returns if isinstance(returns, int) else 0
+
+
+def _decode_plain(properties: bytes, body: bytes) -> Message | None:
+    """The message, if its properties are to the byte what ``encode`` makes of one without headers."""
+    if len(properties) <= _PLAIN_ID:
+        return None
+    published, _, length = _PLAIN_REST.unpack_from(properties, len(_PLAIN))
+    identity = properties[_PLAIN_ID:-8]
+    if len(identity) != length or not length or not identity.isascii() or not abs(published) < 2**53:
+        return None
+    return Message(identity.decode(), body, {}, published)
 
 
 def identity(properties: bytes) -> str:

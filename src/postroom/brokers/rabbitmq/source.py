@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 
 from postroom.brokers.base import Delivery
 from postroom.errors import BrokerError
 
-from . import messages, topology
+from . import frames, messages, topology
 from .acks import Acks
 from .connecting import pauses
 from .io import Channel, ChannelClosed, Link
+from .receiving import Taken
 
 TOGETHER: Final = 100  # acknowledgements that are sent at once without waiting for more
 GATHERING: Final = 0.005  # seconds in which acknowledgements are gathered
@@ -38,7 +39,7 @@ class Source:
         self,
         queue: str,
         name: str,
-        arrived: Callable[[Delivery], None],
+        arrived: Callable[[list[Delivery]], None],
         taken_back: Callable[["Source", Channel, str], None],
     ) -> None:
         self.queue = queue
@@ -139,6 +140,7 @@ class Source:
         await topology.declare_queue(link, self.queue)
         channel = await link.channel()
         channel.on_closed = lambda reason: self._on_closed(channel, reason)
+        channel.take(lambda taken: self._on_messages(channel, taken))
         channel.raw.add_on_cancel_callback(lambda _: self._on_lost(channel, "RabbitMQ ended the subscription"))
         self._clear()
         self._channel = channel
@@ -162,7 +164,7 @@ class Source:
         await self._channel.call(
             "basic_consume",
             queue=self.queue,
-            on_message_callback=self._on_delivery,
+            on_message_callback=_never,
             consumer_tag=self._consumer,
             arguments={"x-consumer-timeout": CONSUMER_TIMEOUT},
         )
@@ -180,12 +182,7 @@ class Source:
         assert self._channel is not None
         if consumer == self._consumer:
             self._consumer, self._limit = None, None
-        channel, raw = self._channel, self._channel.raw
-        cancelled = asyncio.ensure_future(channel.call("basic_cancel", consumer_tag=consumer))
-        await asyncio.sleep(0)
-        # pika would send back what is still on its way to a cancelled consumer; _on_delivery decides that.
-        raw._cancelled.discard(consumer)
-        await cancelled
+        await self._channel.call("basic_cancel", consumer_tag=consumer)
 
     async def _change(self, limit: int) -> None:
         """A prefetch holds for one consumer from its start to its end, so another one must take over.
@@ -200,32 +197,42 @@ class Source:
             await self._cancel(old)
         finally:
             self._holding_back = False
-        self.send_soon()
+        self._send_soon()
 
-    def _on_delivery(self, raw: Any, method: Any, properties: bytes, body: bytes) -> None:
-        channel = self._channel
-        if channel is None or raw is not channel.raw:
+    def _on_messages(self, channel: Channel, taken: list[Taken]) -> None:
+        if channel is not self._channel:
             return
         if self.wanted is None or self.paused is not False:
-            raw.basic_nack(method.delivery_tag, multiple=False, requeue=True)
+            self._send_back(channel, [tag for tag, _, _ in taken])
             return
-        message, returns = messages.decode(properties, body)
-        self._acks.delivered(method.delivery_tag)
-        self._arrived(Delivery(self.queue, message, returns, Tag(self, channel, method.delivery_tag)))
+        deliveries = []
+        for tag, properties, body in taken:
+            message, returns = messages.decode(properties, body)
+            deliveries.append(Delivery(self.queue, message, returns, Tag(self, channel, tag)))
+        self._acks.delivered([tag for tag, _, _ in taken])
+        self._arrived(deliveries)
 
     # What is settled
 
-    def finish(self, tag: Tag) -> None:
+    def finish(self, tags: Sequence[Tag]) -> None:
         """To be acknowledged, soon. Void tags are ignored: a late acknowledgement can lose an event."""
-        if self.holds(tag):
-            self._acks.finish(tag.number, tag.channel.link.loop.time())
+        channel = self._channel
+        if channel is not None and channel.open:
+            numbers = [tag.number for tag in tags if tag.channel is channel]
+            self._acks.finish(numbers, channel.link.loop.time())
+            self._send_soon()
 
     def give_back(self, tags: Sequence[Tag]) -> None:
         """Back to where they were."""
-        for tag in tags:
-            if self.holds(tag):
-                self._acks.drop(tag.number)
-                tag.channel.raw.basic_nack(tag.number, multiple=False, requeue=True)
+        held = [tag.number for tag in tags if self.holds(tag)]
+        for number in held:
+            self._acks.drop(number)
+        if held and self._channel is not None:
+            self._send_back(self._channel, held)
+
+    def _send_back(self, channel: Channel, numbers: Sequence[int]) -> None:
+        if channel.open:
+            channel.link.write([frames.give_back(channel.number, number) for number in numbers])
 
     async def give_back_when_aligned(self, tags: Sequence[Tag]) -> None:
         """Once the broker has ended or narrowed the subscription: before, it would hand them straight back here,
@@ -233,7 +240,7 @@ class Source:
         async with self._align_lock:
             self.give_back(tags)
 
-    def send_soon(self) -> None:
+    def _send_soon(self) -> None:
         """Sends acknowledgements: at once if there are many, or nothing else is in hand; else within 5 ms."""
         if self._holding_back:
             return
@@ -251,27 +258,30 @@ class Source:
         if channel is None or not channel.open or self._holding_back:
             return
         loop = channel.link.loop
-        prefix, alone = self._acks.take(loop.time())
-        if prefix is not None:
-            channel.raw.basic_ack(prefix, multiple=True)
-        for tag in alone:
-            channel.raw.basic_ack(tag)
+        self._acknowledge(channel, loop.time())
         due = self._acks.next_due()
         if due is not None:
             self._timer = loop.call_at(max(due, loop.time() + GATHERING), self.send)
+
+    def _acknowledge(self, channel: Channel, now: float) -> None:
+        prefix, alone = self._acks.take(now)
+        written = [] if prefix is None else [frames.ack(channel.number, prefix, multiple=True)]
+        written += [frames.ack(channel.number, tag, multiple=False) for tag in alone]
+        if written:
+            channel.link.write(written)
 
     async def close(self) -> None:
         """Sends all acknowledgements and gives the rest back."""
         channel = self._channel
         if channel is None or not channel.open:
             return
-        prefix, alone = self._acks.take(float("inf"))
-        for tag in [] if prefix is None else [prefix]:
-            channel.raw.basic_ack(tag, multiple=True)
-        for tag in alone:
-            channel.raw.basic_ack(tag)
+        self._acknowledge(channel, float("inf"))
         self._clear()
         try:
             await channel.close()
         except BrokerError:
             return  # gone anyway, and all that was in hand with it
+
+
+def _never(*_: object) -> None:
+    """pika wants a callback; the channel is one that takes, so nothing is left for it."""
