@@ -72,6 +72,10 @@ def snooze(event: Act) -> None:
         raise Retry("not yet", after=0.05)
 
 
+def snooze_for_long(event: Act) -> None:
+    raise Retry("not yet", after=300)
+
+
 def bury(event: Act) -> None:
     raise Bury("nobody can mend this")
 
@@ -166,6 +170,7 @@ ACTS: dict[str, Callable[[Act], object]] = {
     "fail": fails,
     "fail at first": fails_at_first,
     "snooze": snooze,
+    "snooze for long": snooze_for_long,
     "bury": bury,
     "drop": drop,
     "silent": silent,

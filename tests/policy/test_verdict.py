@@ -11,6 +11,7 @@ from postroom.policy.verdict import (
     Verdict,
     after_crash,
     after_failure,
+    in_place,
     suspected,
     too_large,
 )
@@ -129,3 +130,22 @@ def test_a_revived_letter_starts_anew() -> None:
     dead = after("failed", message(attempts=2, crashes=1))
     assert isinstance(dead, Bury)
     assert h.revived(dead.headers) == {"tenant": "ada", h.GENERATION: 3}
+
+
+def test_in_place_for_ten_minutes_at_most() -> None:
+    fails = message(generation=4)
+    verdict = in_place(fails, Reschedule(h.rescheduled(fails.headers, attempts=1), 2.0), NOW)
+    assert isinstance(verdict, Reschedule)
+    assert verdict.delay == 2.0
+    assert verdict.headers == {**fails.headers, h.ATTEMPTS: 1, h.HELD: 1000.0}
+    late = message(held=410.0)
+    verdict = in_place(late, Reschedule(h.rescheduled(late.headers), 300.0), NOW)
+    assert isinstance(verdict, Reschedule)
+    assert verdict.delay == 10.0
+    assert h.GENERATION not in verdict.headers
+    over = message(held=400.0)
+    buried = in_place(over, Reschedule(h.rescheduled(over.headers, last_error="ValueError: no"), 3.0), NOW)
+    assert isinstance(buried, Bury)
+    reason = "it was retried in place for 10 minutes, and its followers waited: ValueError: no"
+    assert buried.headers[h.REASON] == reason
+    assert h.HELD not in h.revived(buried.headers)

@@ -248,3 +248,10 @@ def test_the_plugin_loads_nothing_until_it_is_used() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
+
+
+def test_a_drain_keeps_the_order_of_a_key(postroom: Room) -> None:
+    parcels, got = worker_that(ValueError("not at first"), None, Retry(after=30.0), order_by="to")
+    queue_json_publish_many(parcels, [Parcel("ada", 1), Parcel("ada", 2), Parcel("bob", 3)])
+    postroom.drain(raises=False)
+    assert [parcel.weight for parcel in got] == [1, 3, 1, 1, 2]

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -63,7 +64,7 @@ class Consumer:
         self._options = options
         self._children = Children(self.loop, self._died)
         self._teams: list[Team] = []
-        self._reception = Reception(self._children)
+        self._reception = Reception(self.loop, self._children)
         self._desk: Desk
         self._pacing: Pacing
         self._hearing: Hearing
@@ -155,6 +156,9 @@ class Consumer:
             self._teams.append(team)
             for lane, intake in enumerate(team.intakes):
                 self._desk.places[intake.name] = Place(team, lane, intake)
+                if intake.order is not None:
+                    intake.order.turn = self._reception.turn
+                    intake.order.held_up = partial(self._pacing.adapt, team, intake)
 
     def _ask_to_stop(self) -> None:
         if self._stop_asked.is_set():

@@ -12,6 +12,7 @@ from postroom.wire import headers as h
 from .child import Child
 from .intake import Intake
 from .memory import Key, Memory, key
+from .order import Order
 from .settle import Settlement
 from .team import Team
 
@@ -32,7 +33,7 @@ class Desk:
         self.places: dict[str, Place] = {}
         self.memory = Memory()
         self.hold = hold
-        self.settlement = Settlement(loop, hold, self.memory)
+        self.settlement = Settlement(loop, hold, self.memory, self.order_of)
         self._running: dict[Key, tuple[Child, int]] = {}
 
     def acknowledge(self, child: Child, seqs: list[int]) -> None:
@@ -50,6 +51,10 @@ class Desk:
                 done.append(delivery)
         if done:
             self.hold.ack(done)
+        for delivery in done:
+            order = self.order_of(delivery)
+            if order is not None:
+                order.left(delivery)
 
     def failed(self, child: Child, message: Failed) -> None:
         """This one was not consumed."""
@@ -68,13 +73,22 @@ class Desk:
         """Not begun: back to the queue. A marked one is replaced, so that its return is not held against it."""
         plain = []
         for delivery in deliveries:
-            if marked(delivery):
+            order = self.order_of(delivery)
+            if order is not None:
+                order.forget(delivery)
+            if order is None and marked(delivery):
                 self.settlement.suspect(delivery)
             else:
                 self.memory.returned(delivery)
                 plain.append(delivery)
         if plain:
             self.hold.give_back(plain)
+
+    def order_of(self, delivery: Delivery) -> Order | None:
+        """The order that the event has a place in."""
+        if h.KEY not in delivery.message.headers:
+            return None
+        return self.places[delivery.queue].intake.order
 
     def void(self, child: Child, queue: str | None = None) -> None:
         """The connection is lost, or one queue's channel: what is outstanding of it in this executor will be

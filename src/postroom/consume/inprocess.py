@@ -8,6 +8,7 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable, Coroutine
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
@@ -16,11 +17,14 @@ from postroom.brokers.connect import connect
 from postroom.execute.declare import declare
 from postroom.execute.inline import Inline
 from postroom.execute.protocol import Failed, QueueDeclaration, Start
+from postroom.policy.verdict import Ack
 from postroom.queues import registry
+from postroom.wire.headers import KEY
 
 from .choice import chosen
 from .intake import Intake
 from .memory import Memory
+from .order import Order
 from .settle import Settlement
 
 Batch = tuple[str, list[Delivery]]
@@ -42,14 +46,32 @@ class _Feeder:
         self.call(self._open())
 
     async def _open(self) -> None:
-        self._settlement = Settlement(self._loop, self._hold, Memory())
+        self._settlement = Settlement(self._loop, self._hold, Memory(), self._order_of)
         await self._hold.open()
         for intake in self._intakes.values():
-            self._hold.subscribe(intake.name, intake.declaration.batch_size if intake.is_batch else 1)
+            if intake.order is not None:
+                intake.order.turn = self._turn
+                intake.order.held_up = partial(self._subscribe, intake)
+            self._subscribe(intake)
+
+    def _subscribe(self, intake: Intake) -> None:
+        at_once = intake.declaration.batch_size if intake.is_batch else 1
+        retrying = 0 if intake.order is None else intake.order.retrying
+        self._hold.subscribe(intake.name, at_once + retrying, intake.order is not None)
+
+    def _order_of(self, delivery: Delivery) -> Order | None:
+        order = self._intakes[delivery.queue].order
+        return order if KEY in delivery.message.headers else None
+
+    def _turn(self, delivery: Delivery) -> None:
+        self._intakes[delivery.queue].add(delivery)
+        self._loop.call_soon(self._feed)
 
     def settle(self, outcomes: list[tuple[Delivery, Failed | None]]) -> None:
         async def settle() -> None:
-            self._hold.ack([delivery for delivery, failed in outcomes if failed is None])
+            for delivery, failed in outcomes:
+                if failed is None:
+                    self._settlement.carry_out(delivery, Ack(), False, quiet=True)
             for delivery, failed in outcomes:
                 if failed is not None:
                     self._settlement.failed(delivery, False, failed, self._intakes[delivery.queue].declaration)
@@ -87,19 +109,24 @@ class _Feeder:
             intake = self._intakes[delivery.queue]
             if len(delivery.message.body) > intake.declaration.max_bytes:
                 self._settlement.too_large(delivery, intake.declaration.max_bytes)
+            elif intake.order is not None:
+                intake.order.arrived(delivery)
             else:
                 intake.add(delivery)
         self._feed()
 
     def lost(self, why: str) -> None:
-        for intake in self._intakes.values():
-            intake.clear()
+        for queue in self._intakes:
+            self.voided(queue, why, False)
 
     def regained(self) -> None:
         self._feed()
 
     def voided(self, queue: str, why: str, outlasted: bool) -> None:
-        self._intakes[queue].clear()
+        intake = self._intakes[queue]
+        intake.clear()
+        if intake.order is not None:
+            intake.order.reset()
 
     def paused(self, queue: str) -> None:
         self._hold.give_back(self._intakes[queue].clear())

@@ -7,6 +7,10 @@ from postroom.brokers.base import Delivery
 from postroom.execute.protocol import QueueDeclaration
 from postroom.policy import pace
 
+from .order import Order
+
+MOST_RETRYING = 1000
+
 
 class Intake:
     """``waiting`` holds what is taken but not handed down. ``after_outage``: the broker has been away, and what
@@ -27,6 +31,7 @@ class Intake:
         self.subscribed: int | None = None
         self.stall = pace.HELD_SECONDS
         self._since: float | None = None
+        self.order = Order() if declaration.ordered else None
 
     def add(self, delivery: Delivery) -> None:
         """One more that waits."""
@@ -44,20 +49,23 @@ class Intake:
         """Nothing waits any more. Returns what did."""
         all_of_it = list(self.waiting)
         self.waiting.clear()
-        return all_of_it
+        return all_of_it if self.order is None else self.order.withdraw(all_of_it)
 
     def take(self, most: int) -> list[Delivery]:
         """Up to ``most`` of those that wait, oldest first."""
         waiting = self.waiting
         if len(waiting) <= most:
-            return self.clear()
+            taken = list(waiting)
+            waiting.clear()
+            return taken
         taken = [waiting.popleft() for _ in range(most)]
         self._since = time.monotonic()
         return taken
 
     def excess(self, most: int) -> list[Delivery]:
-        """Takes off what waits beyond ``most``, newest last."""
-        if len(self.waiting) <= most:
+        """Takes off what waits beyond ``most``, newest last. Of an ordered queue nothing: what is behind it would
+        have to go too, and little is held ahead anyway."""
+        if self.order is not None or len(self.waiting) <= most:
             return []
         return [self.waiting.pop() for _ in range(len(self.waiting) - most)][::-1]
 
@@ -91,8 +99,13 @@ class Intake:
     def prefetch(self, executors: int) -> int:
         """How many events to hold, with so many executors."""
         declared = self.declaration
+        # What is retried in place is in hand, and must not keep other keys from coming.
+        retrying = 0 if self.order is None else min(self.order.retrying, MOST_RETRYING)
         if declared.prefetch is not None:
-            return declared.prefetch
+            return declared.prefetch + retrying
         if self.is_batch:
             return min(20_000, declared.batch_size * (executors + 1))
+        if self.order is not None:
+            # Whoever has an event has its key: a second's work would leave other consumers without any.
+            return declared.concurrency * executors + pace.ahead(self.mean) + retrying
         return pace.prefetch(self.mean, declared.concurrency * executors)

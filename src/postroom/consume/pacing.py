@@ -32,9 +32,10 @@ class Pacing:
         if not team.able or self.stopped:
             return
         wanted, had = intake.prefetch(team.size), intake.subscribed
-        if had is None or wanted >= 2 * had or wanted <= had // 2:
+        ordered = intake.order is not None
+        if had is None or wanted >= 2 * had or wanted <= had // 2 or (ordered and wanted != had):
             intake.subscribed = wanted
-            self._desk.hold.subscribe(intake.name, wanted)
+            self._desk.hold.subscribe(intake.name, wanted, ordered)
             self.give_back_excess(team, intake)
 
     def give_back_excess(self, team: Team, intake: Intake) -> None:

@@ -1,11 +1,14 @@
 """What the hold brings: new events, events with a past, and word of the connection."""
 
+import asyncio
 import logging
 import random
 from collections.abc import Iterable
 from functools import partial
 
 from postroom.brokers.base import Delivery
+from postroom.policy.verdict import Reschedule
+from postroom.wire import headers as h
 
 from .child import Child
 from .desk import Desk, Place, marked
@@ -19,11 +22,13 @@ SUSPECT_WAITS = 2.0
 class Reception:
     """The hold's listener. ``stopping``: nothing is taken any more."""
 
-    def __init__(self, children: Iterable[Child]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, children: Iterable[Child]) -> None:
         self.desk: Desk
         self.stopping = False
         self._children = children
         self._suspects: list[tuple[Delivery, Place]] = []
+        self._loop = loop
+        self._pumping = False
 
     def delivered(self, deliveries: list[Delivery]) -> None:
         """Events have been taken."""
@@ -34,6 +39,8 @@ class Reception:
             if self.stopping or place.intake.subscribed is None:
                 # Only then: given back while an executor is replaced, it would come again at once, and again.
                 self.desk.give_back([delivery])
+            elif place.intake.order is not None:
+                place.intake.order.arrived(delivery)
             elif delivery.returns or delivery.message.headers:
                 self._with_past(delivery, place)
             else:
@@ -41,6 +48,20 @@ class Reception:
             teams.add(place.team)
         self._choose_suspects()
         for team in teams:
+            team.pump()
+
+    def turn(self, delivery: Delivery) -> None:
+        """An event of an ordered queue may be consumed now: no other of its key is before it."""
+        place = self.desk.places[delivery.queue]
+        self._with_past(delivery, place)
+        if not self._pumping:
+            self._pumping = True
+            self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pumping = False
+        self._choose_suspects()
+        for team in {place.team for place in self.desk.places.values()}:
             team.pump()
 
     def _new(self, delivery: Delivery, place: Place) -> None:
@@ -63,10 +84,20 @@ class Reception:
         # After an outage everything that was held comes back, and nobody is to blame for that.
         blameless = place.intake.after_outage or place.intake.outlasts
         returns = 0 if blameless else self.desk.memory.foreign_returns(delivery)
-        if marked(delivery):
+        if self.desk.order_of(delivery) is not None:
+            self._with_past_in_order(delivery, place, returns)
+        elif marked(delivery):
             self._marked(delivery, place, returns)
         elif returns >= 2:
             self.desk.settlement.suspect(delivery)
+        else:
+            self._new(delivery, place)
+
+    def _with_past_in_order(self, delivery: Delivery, place: Place, returns: int) -> None:
+        """It cannot be marked by replacing it, which would cost it its place: it runs alone from its second return
+        on, unless it has had an outcome here since."""
+        if marked(delivery) or (returns >= 2 and h.HELD not in delivery.message.headers):
+            self._suspects.append((delivery, place))
         else:
             self._new(delivery, place)
 
@@ -89,11 +120,18 @@ class Reception:
                 chosen[place.team] = (delivery, place)
             else:
                 place.team.open_quarantine()
-                self.desk.settlement.suspect(delivery, random.uniform(0.1, SUSPECT_WAITS))
+                self._not_yet(delivery, random.uniform(0.1, SUSPECT_WAITS))
         self._suspects.clear()
         for delivery, place in chosen.values():
             place.team.reserved = True
             self.desk.settlement.after_these(partial(self._run_alone, delivery, place, place.intake.losses))
+
+    def _not_yet(self, delivery: Delivery, delay: float) -> None:
+        order = self.desk.order_of(delivery)
+        if order is None:
+            self.desk.settlement.suspect(delivery, delay)
+        else:
+            order.later(delivery, delay)
 
     def _run_alone(self, delivery: Delivery, place: Place, losses: int) -> None:
         place.team.reserved = False
@@ -123,7 +161,13 @@ class Reception:
     def _void(self, place: Place) -> None:
         place.intake.losses += 1
         place.intake.after_outage = True
+        if place.intake.order is not None:
+            for delivery in place.intake.order.waiting():
+                if h.HELD in delivery.message.headers:
+                    self.desk.memory.remember(delivery, Reschedule(delivery.message.headers, 0.0))
         waiting = place.intake.clear()
+        if place.intake.order is not None:
+            place.intake.order.reset()
         suspects = place.team.suspects
         waiting += [delivery for lane, group in suspects if lane == place.lane for delivery in group]
         kept = [entry for entry in suspects if entry[0] != place.lane]

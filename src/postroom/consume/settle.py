@@ -19,12 +19,14 @@ from postroom.policy.verdict import (
     Verdict,
     after_crash,
     after_failure,
+    in_place,
     suspected,
     too_large,
 )
 from postroom.wire import headers as h
 
 from .memory import Memory
+from .order import Order
 
 log = logging.getLogger("postroom")
 
@@ -32,12 +34,20 @@ _HOST = socket.gethostname()
 
 
 class Settlement:
-    """What becomes of events. Replacing and burying take a while; ``finish`` waits for them."""
+    """What becomes of events. Replacing and burying take a while; ``finish`` waits for them. ``order_of`` tells the
+    order that an event has a place in: there it keeps its place until it leaves."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, hold: Hold, memory: Memory) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        hold: Hold,
+        memory: Memory,
+        order_of: Callable[[Delivery], Order | None],
+    ) -> None:
         self._loop = loop
         self._hold = hold
         self._memory = memory
+        self._order_of = order_of
         self._under_way: set[asyncio.Task[None]] = set()
 
     def failed(self, delivery: Delivery, void: bool, failed: Failed, declared: QueueDeclaration) -> None:
@@ -67,12 +77,20 @@ class Settlement:
 
     def carry_out(self, delivery: Delivery, verdict: Verdict, void: bool, quiet: bool = False) -> None:
         """Does as the verdict says, or remembers it for when the event comes back."""
+        order = self._order_of(delivery)
+        if order is not None and isinstance(verdict, Reschedule):
+            verdict = in_place(delivery.message, verdict, _moment())
+            quiet = quiet and isinstance(verdict, Reschedule)
         if not quiet:
             _tell(delivery, verdict)
         if void:
             self._memory.remember(delivery, verdict)
         elif isinstance(verdict, Ack):
             self._hold.ack([delivery])
+            if order is not None:
+                order.left(delivery)
+        elif order is not None and isinstance(verdict, Reschedule):
+            order.retry(delivery, verdict.headers, verdict.delay)
         else:
             self._start(self._replace(delivery, verdict))
 
@@ -92,8 +110,11 @@ class Settlement:
             kept = await self._hold.reschedule(delivery, verdict.headers, verdict.delay)
         else:
             kept = await self._hold.bury(delivery, verdict.headers)
+        order = self._order_of(delivery)
         if not kept:
             self._memory.remember(delivery, verdict)
+        elif order is not None:
+            order.left(delivery)
 
     def after_these(self, act: Callable[[], None]) -> None:
         """Acts when all that is under way now is through; at once, if nothing is."""

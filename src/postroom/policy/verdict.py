@@ -8,6 +8,7 @@ from postroom.wire.message import Headers, Message
 from .retry import backoff
 
 NEWER_VERSION_DELAY = 30.0
+LONGEST_IN_PLACE = 600.0
 
 
 class Ack(Struct, frozen=True):
@@ -87,6 +88,25 @@ def after_crash(message: Message, how: str, limits: Limits, moment: Moment) -> V
     if crashes >= limits.max_crashes:
         return buried(fresh, f"it killed {crashes} executors; the last {how}", "", moment)
     return Reschedule(fresh, backoff(crashes, limits.backoff, moment.chance))
+
+
+def in_place(message: Message, verdict: Reschedule, moment: Moment) -> Verdict:
+    """``verdict`` on an event whose followers wait for it: it is retried where it is, for 10 minutes at most.
+
+    It is no other event by that, so its generation stays: should it come back, it is known.
+    """
+    since = h.moment(message.headers, h.HELD) or h.moment(verdict.headers, h.HELD) or moment.now
+    left = since + LONGEST_IN_PLACE - moment.now
+    if left <= 0:
+        error = h.text(verdict.headers, h.LAST_ERROR)
+        reason = "it was retried in place for 10 minutes, and its followers waited"
+        return buried(verdict.headers, f"{reason}: {error}" if error else reason, "", moment)
+    fresh = {**verdict.headers, h.HELD: since}
+    if h.GENERATION in message.headers:
+        fresh[h.GENERATION] = message.headers[h.GENERATION]
+    else:
+        fresh.pop(h.GENERATION, None)
+    return Reschedule(fresh, min(verdict.delay, left))
 
 
 def too_large(message: Message, most: int, moment: Moment) -> Verdict:

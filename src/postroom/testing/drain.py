@@ -10,11 +10,11 @@ from postroom.errors import PostroomError
 from postroom.execute.inline import Inline
 from postroom.execute.lane import Lane
 from postroom.execute.protocol import Failed
-from postroom.policy.verdict import Ack, Limits, Moment, Reschedule, after_failure
+from postroom.policy.verdict import Ack, Limits, Moment, Reschedule, after_failure, in_place
 from postroom.queues import registry
 from postroom.queues.assign import Assignment
-from postroom.queues.queue import Queue
 from postroom.wire.event import current_events
+from postroom.wire.headers import key
 
 from .application import django_is_used
 from .drained import Drained
@@ -38,6 +38,7 @@ class Drain:
         self._drained = Drained()
         self._inlines: dict[str, Inline] = {}
         self._errors: dict[str, BaseException] = {}
+        self._in_place: list[tuple[float, Assignment, Delivery]] = []  # to be retried, and when, before its followers
 
     def run(self) -> Drained:
         """Runs it. Raises what a worker raised, or PostroomError when there is no end to it."""
@@ -55,6 +56,11 @@ class Drain:
 
     def _consume_what_is_due(self) -> bool:
         """One event or batch of the first queue that has one. False if none has."""
+        for retry in self._in_place:
+            if retry[0] <= self._broker.clock():
+                self._in_place.remove(retry)
+                self._consume(retry[1], [retry[2]])
+                return True
         for name, assignment in registry.assignments().items():
             size = assignment.options.batch_size if assignment.kind == "batch" else 1
             deliveries = self._broker.take(name, size)
@@ -67,13 +73,16 @@ class Drain:
         """Moves the clock on to where something is due. False if nothing is delayed."""
         names = list(registry.assignments())
         step = FIRST_STEP
-        while any(self._broker.figures(name).delayed for name in names):
+        while self._in_place or any(self._broker.figures(name).delayed for name in names):
             # Small steps first, so that what is due earlier is consumed earlier.
             self._broker.advance(step)
             step *= 2
-            if any(self._broker.figures(name).ready for name in names):
+            now = self._broker.clock()
+            if any(due <= now for due, _, _ in self._in_place):
                 return True
-        return any(self._broker.figures(name).ready for name in names)
+            if any(self._broker.free(name) for name in names):
+                return True
+        return any(self._broker.free(name) for name in names)
 
     def _consume(self, assignment: Assignment, deliveries: list[Delivery]) -> None:
         name = assignment.queue.name
@@ -87,7 +96,7 @@ class Drain:
                 self._broker.ack([delivery])
                 self._drained.done += 1
                 continue
-            self._settle(assignment.queue, delivery, failed)
+            self._settle(assignment, delivery, failed)
             error = self._errors.get(delivery.message.id)
             if isinstance(error, KeyboardInterrupt):
                 raise error
@@ -131,12 +140,16 @@ class Drain:
         else:
             lane.consume = watched_async
 
-    def _settle(self, queue: Queue[Any], delivery: Delivery, failed: Failed) -> None:
+    def _settle(self, assignment: Assignment, delivery: Delivery, failed: Failed) -> None:
+        queue = assignment.queue
         limits = Limits(queue.max_attempts, queue.backoff, queue.max_crashes)
         moment = Moment(self._broker.clock(), "test", random.random())
         verdict = after_failure(
             delivery.message, failed.kind, failed.error, failed.traceback, failed.after, limits, moment
         )
+        ordered = queue.order is not None and key(delivery.message.headers) is not None
+        if ordered and isinstance(verdict, Reschedule):
+            verdict = in_place(delivery.message, verdict, moment)
         drained = self._drained
         if failed.kind == "retry":
             drained.retried += 1
@@ -145,6 +158,9 @@ class Drain:
         if isinstance(verdict, Ack):
             self._broker.ack([delivery])
             drained.dropped += 1
+        elif ordered and isinstance(verdict, Reschedule):
+            delivery.message.headers = verdict.headers
+            self._in_place.append((moment.now + verdict.delay, assignment, delivery))
         elif isinstance(verdict, Reschedule):
             self._broker.reschedule(delivery, verdict.headers, verdict.delay)
         else:

@@ -17,6 +17,7 @@ CRASHES: Final = "postroom-crashes"  # how many executors it has killed, alone
 FIRST_FAILED: Final = "postroom-first-failed"  # seconds since the epoch
 GENERATION: Final = "postroom-generation"  # how often it was rescheduled: tells a retry from a redelivery
 SUSPECT: Final = "postroom-suspect"  # came back twice without any outcome: runs alone
+HELD: Final = "postroom-held"  # seconds since the epoch: since when it is retried in place, its followers waiting
 LAST_ERROR: Final = "postroom-last-error"  # one line: type and message of the latest failure
 
 DIED: Final = "postroom-died"  # seconds since the epoch; on dead letters only, as are the rest
@@ -25,7 +26,7 @@ TRACEBACK: Final = "postroom-traceback"
 HOST: Final = "postroom-host"  # where it was buried
 
 _OF_A_DEATH: Final = (DIED, REASON, TRACEBACK, HOST)
-_OF_THE_PAST: Final = (ATTEMPTS, CRASHES, FIRST_FAILED, SUSPECT, LAST_ERROR)
+_OF_THE_PAST: Final = (ATTEMPTS, CRASHES, FIRST_FAILED, SUSPECT, HELD, LAST_ERROR)
 
 
 def number(headers: Mapping[str, Header], name: str, default: int = 0) -> int:

@@ -109,6 +109,10 @@ class MemoryBroker:
             self._store.clock = lambda: before() + seconds
         self._store.wake()
 
+    def free(self, queue: str) -> int:
+        """How many ready events ``take`` could give: those that wait for no other of their key."""
+        return self._store.free(queue)
+
     def take(self, queue: str, limit: int) -> list[Delivery]:
         """Up to ``limit`` due events, oldest first, into the caller's hand. A pause does not matter."""
         return self._store.take(queue, limit, None)
