@@ -199,5 +199,13 @@ class Broker(Protocol):
         A requeued letter goes to the end of its queue with ``headers.revived`` headers, confirmed before it
         leaves the dead letters. Returns how many met each fate."""
 
+    def misfit(self, queue: str) -> str:
+        """What ``migrate`` would mend about the queue, in a sentence; empty: nothing. Raises BrokerError."""
+
+    def migrate(self, queue: str, told: Callable[[str], None], moving: Callable[[int], None]) -> int:
+        """Makes the queue, and the one for its dead letters, anew as this version declares them, and moves their
+        events. ``told`` is called with each step, in a sentence; ``moving``, again and again, with how many events
+        were moved. Returns how many that are. Killed and called again, it completes. Raises BrokerError."""
+
     def close(self) -> None:
         """Disconnects. The broker may be used again: it reconnects."""

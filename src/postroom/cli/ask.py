@@ -1,17 +1,18 @@
-"""Asking before something is gone for good."""
+"""Asking before something is done that cannot be undone."""
 
 import sys
 
 from .usage import UsageError
 
 
-def sure(question: str, yes: bool) -> bool:
+def sure(question: str, yes: bool, what: str = "this deletes events for good") -> bool:
     """Whether to go on: ``yes`` is the flag ``--yes``. On a terminal it asks; elsewhere nobody could answer.
+    ``what`` says why it asks.
 
     Raises UsageError there."""
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise UsageError("this deletes events for good: where no one can be asked, add --yes")
+        raise UsageError(f"{what}: where no one can be asked, add --yes")
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

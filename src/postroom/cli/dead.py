@@ -18,6 +18,7 @@ from postroom.wire.message import Message
 from .application import broker_for
 from .ask import sure
 from .numbers import positive
+from .progress import Progress
 from .table import table
 from .text import count, events, first_line, json_line, moment, payload_fields, payload_in_lines, safe, safe_lines
 from .usage import UsageError
@@ -60,7 +61,7 @@ def _refuse_what_contradicts(args: Any) -> None:
 
 def _list(broker: Broker, args: Any) -> int:
     chooser = dead.everything if args.error is None else dead.with_error(args.error)
-    with Progress() as progress:
+    with Progress("dead letters") as progress:
         letters, total = dead.letters(broker, args.name, chooser, args.n, progress)
     if args.json:
         for letter in letters:
@@ -80,7 +81,7 @@ def _list(broker: Broker, args: Any) -> int:
 
 
 def _show(broker: Broker, args: Any) -> int:
-    with Progress() as progress:
+    with Progress("dead letters") as progress:
         messages = dead.whole(broker, args.name, args.ids[0], progress)
     for message in messages:
         print(json_line(_fields(message)) if args.json else _page(message))
@@ -130,7 +131,7 @@ def _move(broker: Broker, args: Any, fate: Fate) -> int:
         if not sure(f"{args.name}: {which} will be gone for good. Drop?", args.yes):
             print("nothing was dropped", file=sys.stderr)
             return 1
-    with Progress() as progress:
+    with Progress("dead letters") as progress:
         if args.all:
             chooser: dead.Chooser = dead.everything
         elif args.error is not None:
@@ -140,22 +141,3 @@ def _move(broker: Broker, args: Any, fate: Fate) -> int:
         moved = dead.sweep(broker, args.name, chooser, fate, progress)
     print(f"{events(moved, 'dead letter')} of {args.name} {done}")
     return 0
-
-
-class Progress:
-    """Called with a number, it shows it in place on a terminal; it is wiped away at the end."""
-
-    def __init__(self) -> None:
-        self._shown = False
-
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __call__(self, number: int) -> None:
-        if sys.stderr.isatty():
-            self._shown = True
-            print(f"\r{number:,} dead letters …", end="", file=sys.stderr, flush=True)
-
-    def __exit__(self, *_: object) -> None:
-        if self._shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -1,4 +1,6 @@
-"""Peek, purge, pause and resume: the broker's own verbs, for queues that exist."""
+"""Peek, purge, pause, resume and migrate: the broker's own verbs, for queues that exist."""
+
+from collections.abc import Callable
 
 from postroom.brokers.base import Broker
 from postroom.wire.message import Message
@@ -40,3 +42,15 @@ def resume(broker: Broker, queue: str) -> None:
     """Ends a pause. Raises UnknownQueue, BrokerError."""
     check(broker, queue)
     broker.resume(queue)
+
+
+def misfit(broker: Broker, queue: str) -> str:
+    """What ``migrate`` would mend; empty where there is nothing. Raises UnknownQueue, BrokerError."""
+    check(broker, queue)
+    return broker.misfit(queue)
+
+
+def migrate(broker: Broker, queue: str, told: Callable[[str], None], moving: Callable[[int], None]) -> int:
+    """As ``Broker.migrate``. Raises UnknownQueue, BrokerError."""
+    check(broker, queue)
+    return broker.migrate(queue, told, moving)

@@ -87,6 +87,14 @@ class MemoryBroker:
     def sweep_dead(self, queue: str, judge: Callable[[Message], Fate]) -> dict[Fate, int]:
         return self._store.sweep_dead(queue, judge)
 
+    def misfit(self, queue: str) -> str:
+        """Always empty: a queue has no declaration here that could not fit."""
+        return ""
+
+    def migrate(self, queue: str, told: Callable[[str], None], moving: Callable[[int], None]) -> int:
+        """There is nothing to move."""
+        return 0
+
     def close(self) -> None:
         """Nothing to disconnect. The queues stay for the other brokers of this URL; ``reset`` empties them."""
 

@@ -11,7 +11,7 @@ from postroom.errors import BrokerError
 from postroom.settings import masked, rabbitmq_password
 from postroom.wire.message import Message
 
-from . import address, control, dead, pauses, topology
+from . import address, control, dead, migrate, pauses, topology
 from .connecting import connect
 from .consumer import RabbitMQHold
 from .io import Link, log
@@ -88,8 +88,20 @@ class RabbitMQBroker:
         """Raises BrokerError when another program sweeps the same letters."""
         return self._request(lambda link: dead.sweep(link, queue, judge))
 
+    def misfit(self, queue: str) -> str:
+        return self._request(lambda link: migrate.misfit(link, queue))
+
+    def migrate(self, queue: str, told: Callable[[str], None], moving: Callable[[int], None]) -> int:
+        """Pauses the queue meanwhile. A classic queue with consumers needs ``management``."""
+        in_hand = None if self._management is None else self._in_hand
+        return self._request(lambda link: migrate.migrate(link, queue, in_hand, told, moving))
+
     def close(self) -> None:
         self._publisher.close()
+
+    def _in_hand(self, queue: str) -> int | None:
+        assert self._management is not None
+        return self._management.sample(queue).in_hand
 
     def _managed(self, ask: "Callable[[Management], T]") -> T | None:
         """What the management API answers. None where there is none, and where it does not answer: AMQP alone must do

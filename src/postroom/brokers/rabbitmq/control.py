@@ -45,8 +45,13 @@ def _run_here(connect: Callable[[], Awaitable[Link]], work: Callable[[Link], Awa
         finally:
             await link.close()
 
+    working = loop.create_task(connected())
     try:
-        return loop.run_until_complete(connected())
+        return loop.run_until_complete(working)
+    except KeyboardInterrupt:
+        working.cancel()
+        loop.run_until_complete(asyncio.wait([working]))
+        raise
     finally:
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()

@@ -25,6 +25,8 @@ _FLAGS = struct.Struct(">H")
 _SECONDS = struct.Struct(">Q")
 _CONTENT_TYPE, _CONTENT_ENCODING, _HEADERS, _DELIVERY_MODE, _PRIORITY = 1 << 15, 1 << 14, 1 << 13, 1 << 12, 1 << 11
 _CORRELATION_ID, _REPLY_TO, _EXPIRATION, _MESSAGE_ID, _TIMESTAMP = 1 << 10, 1 << 9, 1 << 8, 1 << 7, 1 << 6
+_USER_ID = 1 << 4
+_SIZES: Final = {_DELIVERY_MODE: 1, _PRIORITY: 1, _TIMESTAMP: 8}  # in bytes; the others begin with their own
 _SENT = _FLAGS.pack(_CONTENT_TYPE | _HEADERS | _DELIVERY_MODE | _MESSAGE_ID | _TIMESTAMP)
 _JSON = tables.short_text("application/json")
 _PERSISTENT = b"\x02"
@@ -105,6 +107,31 @@ def _decode_plain(properties: bytes, body: bytes) -> Message | None:
     if len(identity) != length or not length or not identity.isascii() or not abs(published) < 2**53:
         return None
     return Message(identity.decode(), body, {}, published)
+
+
+def carried(properties: bytes) -> bytes:
+    """The properties for the message's way into another queue: byte for byte, but for what the broker would act upon,
+    and for the user's name, which it would compare with ours."""
+    (flags,) = _FLAGS.unpack_from(properties)
+    offset = 2
+    kept = []
+    for bit in range(15, 1, -1):
+        flag = 1 << bit
+        if not flags & flag:
+            continue
+        start = offset
+        if flag == _HEADERS:
+            piece, offset = tables.without(properties, offset, _is_the_brokers)
+        else:
+            offset += _SIZES.get(flag) or 1 + properties[offset]
+            piece = properties[start:offset]
+        if flag != _USER_ID:
+            kept.append(piece)
+    return _FLAGS.pack(flags & ~_USER_ID) + b"".join(kept)
+
+
+def _is_the_brokers(name: str) -> bool:
+    return name.startswith(_OF_THE_BROKER) or name in _RESERVED
 
 
 def identity(properties: bytes) -> str:

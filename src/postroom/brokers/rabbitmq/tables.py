@@ -4,7 +4,7 @@ pika cannot send a float and cuts received ones to whole numbers, so this is don
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from postroom.wire.message import Header, Headers
 
@@ -84,3 +84,30 @@ def decode(data: bytes, offset: int) -> tuple[Headers, int]:
         elif kind != b"V"[0]:
             raise ValueError(f"unknown kind {kind} in a table")
     return headers, end
+
+
+def without(data: bytes, offset: int, unwanted: Callable[[str], bool]) -> tuple[bytes, int]:
+    """The table that starts at ``offset`` less the entries whose names are unwanted, all others byte for byte, and
+    where it ends. Raises as ``decode``."""
+    (size,) = _SIZE.unpack_from(data, offset)
+    offset += 4
+    end = offset + size
+    kept = []
+    while offset < end:
+        start = offset
+        offset += 1 + data[offset]
+        name = data[start + 1 : offset].decode("utf-8", "replace")
+        kind = data[offset]
+        offset += 1
+        if kind in _FIXED:
+            offset += _FIXED[kind].size
+        elif kind in _SIZED:
+            offset += 4 + _SIZE.unpack_from(data, offset)[0]
+        elif kind == b"D"[0]:
+            offset += 5
+        elif kind != b"V"[0]:
+            raise ValueError(f"unknown kind {kind} in a table")
+        if not unwanted(name):
+            kept.append(data[start:offset])
+    table = b"".join(kept)
+    return _SIZE.pack(len(table)) + table, end

@@ -87,14 +87,18 @@ async def check_queue(link: Link, queue: str) -> None:
     """Whether a queue that exists, and the one for its dead letters, are declared as they should be, as far as this
     account may ask. Raises BrokerError."""
     for thing in (live_queue(queue)[0], dead_queue(queue)[0]):
-        channel = await link.channel()
         try:
-            await thing.declare(channel)
+            await check(link, thing)
         except ChannelClosed as error:
             if error.code != MAY_NOT:
                 raise
-        else:
-            await channel.close()
+
+
+async def check(link: Link, thing: Thing) -> None:
+    """Whether something that exists is declared as it should be. Raises BrokerError."""
+    channel = await link.channel()
+    await thing.declare(channel)
+    await channel.close()
 
 
 async def _make(link: Link, things: Sequence[Thing], bindings: Sequence[tuple[str, str, str]]) -> None:

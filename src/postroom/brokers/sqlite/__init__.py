@@ -84,6 +84,14 @@ class SQLiteBroker:
         """Asks ``judge`` about every dead letter and does as it says."""
         return self._control.sweep_dead(queue, judge)
 
+    def misfit(self, queue: str) -> str:
+        """Always empty: a queue has no declaration here that could not fit."""
+        return ""
+
+    def migrate(self, queue: str, told: Callable[[str], None], moving: Callable[[int], None]) -> int:
+        """There is nothing to move."""
+        return 0
+
     def close(self) -> None:
         """Disconnects. The broker may be used again."""
         self._publisher.close()

@@ -32,10 +32,21 @@ def each(broker: Broker) -> Iterator[Finding]:
                 "no worker of this application is assigned to it",
                 f'@assign_queue("{name}"), unless another program consumes it',
             )
+        misfit = _misfit(broker, name)
+        if misfit:
+            yield problem(f"queue {name}", misfit, f"postroom migrate {name}")
+            continue
         if existing and name not in existing:
             yield ok(f"queue {name}", "it does not exist yet; the first publish or worker makes it")
             continue
         yield from _existing(broker, name, name in workers)
+
+
+def _misfit(broker: Broker, name: str) -> str:
+    try:
+        return broker.misfit(name)
+    except BrokerError:
+        return ""  # what is wrong is told with its figures
 
 
 def _undeclared(broker: Broker, name: str) -> Iterator[Finding]:
