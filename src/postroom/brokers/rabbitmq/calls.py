@@ -2,6 +2,8 @@
 
 import threading
 
+from msgspec import Struct
+
 from .confirms import ConfirmChannel, Outgoing
 
 WAITING, WRITTEN, CONFIRMED, FAILED, UNKNOWN = range(5)
@@ -39,14 +41,20 @@ class Call:
         return self._gate.acquire(timeout=max(0.0, timeout))
 
     def settle(self, item: Item, state: int, why: str) -> None:
-        """On the I/O thread. CONFIRMED, FAILED and UNKNOWN are final."""
+        """On the I/O thread, or where that has not seen the call. CONFIRMED, FAILED and UNKNOWN are final."""
         item.state, item.why = state, why
         self._left -= 1
         if self._left == 0:
             self._gate.release()
 
 
-def refuse(items: list[Item]) -> None:
-    """What remains when the connection is closed on purpose."""
-    for item in items:
-        item.call.settle(item, FAILED, "the connection was closed by this program")
+class Part(Struct, eq=False):
+    """Items of one call that wait together, in order."""
+
+    call: Call
+    items: list[Item]
+
+    def fail(self, why: str) -> None:
+        """As ``Call.settle``."""
+        for item in self.items:
+            self.call.settle(item, FAILED, why)

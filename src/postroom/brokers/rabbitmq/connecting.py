@@ -46,7 +46,7 @@ def pauses(longest: float = LONGEST_PAUSE) -> Iterator[float]:
         ceiling = min(longest, ceiling * 2)
 
 
-async def connect(address: Address, password: str, role: str) -> "Link":
+async def connect(address: Address, password: str, role: str, kind: type[Connection] = Connection) -> "Link":
     """A connection to the first host that accepts one, in random order. ``role`` says to people what it is for.
 
     Raises CannotConnect, or SettingsError where a TLS file cannot be read.
@@ -57,7 +57,7 @@ async def connect(address: Address, password: str, role: str) -> "Link":
         try:
             for numeric in await _resolve(host, port):
                 try:
-                    return await _attempt(_parameters(address, host, numeric, port, password, role, context))
+                    return await _attempt(_parameters(address, host, numeric, port, password, role, context), kind)
                 except CannotConnect as failure:
                     if failure.permanent:
                         raise
@@ -146,7 +146,7 @@ def _program() -> str:
     return started.parent.name if started.name == "__main__.py" else started.name or "python"
 
 
-async def _attempt(parameters: pika.ConnectionParameters) -> "Link":
+async def _attempt(parameters: pika.ConnectionParameters, kind: type[Connection]) -> "Link":
     loop = asyncio.get_running_loop()
     opened: asyncio.Future[Exception | str | None] = loop.create_future()
 
@@ -154,7 +154,7 @@ async def _attempt(parameters: pika.ConnectionParameters) -> "Link":
         if not opened.done():
             opened.set_result(result)
 
-    connection = Connection(
+    connection = kind(
         parameters,
         on_open_callback=lambda _: settle(None),
         on_open_error_callback=lambda _, error: settle(error),

@@ -1,6 +1,7 @@
 """AMQP frames that pika makes or reads too slowly, or wrongly. All others stay pika's."""
 
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from pika import exceptions, frame
@@ -14,17 +15,24 @@ _METHOD, _HEADER, _BODY, _END = 1, 2, 3, b"\xce"
 _BASIC_PUBLISH = struct.pack(">HHH", 60, 40, 0)
 _MANDATORY = b"\x01"
 _CONTENT = struct.Struct(">HHQ")
-_SETTLE = struct.Struct(">BHIHHQBB")
+_CONTENT_HEADER = struct.Struct(">BHIHHQ")
+_BODY_HEADER = struct.Struct(">cBHI")  # with the end of the frame before
+_SETTLE = struct.Struct(">BHIHHQBB")  # a basic.ack or basic.nack, whole, sent or received
 _READ_AT_ONCE = 1 << 18
 
 
 class Connection(AsyncioConnection):
     """pika's connection, but what arrives goes through ``receiver`` first, and the properties of the messages that
-    are left to pika are the bytes they are, to be decoded by us."""
+    are left to pika are the bytes they are, to be decoded by us.
+
+    ``confirms``: by channel, who is told of a confirmed tag, whether it stands for all up to it, and whether it is
+    positive.
+    """
 
     def _init_connection_state(self) -> None:
         super()._init_connection_state()  # type: ignore[misc]
         self.receiver = Receiver(self._of_pika)
+        self.confirms: dict[int, Callable[[int, bool, bool], None]] = {}
 
     def _proto_connection_made(self, transport: Any) -> None:
         transport._MAX_RECV_BYTES = _READ_AT_ONCE
@@ -38,6 +46,11 @@ class Connection(AsyncioConnection):
         self.receiver.feed(data_in)
 
     def _of_pika(self, data: bytes) -> int:
+        if len(data) == _SETTLE.size:
+            kind, channel, _, group, method, tag, bits, _ = _SETTLE.unpack(data)
+            if kind == _METHOD and group == 60 and method in (80, 120) and channel in self.confirms:
+                self.confirms[channel](tag, bits & 1 == 1, method == 80)
+                return len(data)
         used, value = _decoded(data)
         if value is not None:
             self._process_frame(value)  # type: ignore[attr-defined]
@@ -65,23 +78,24 @@ def _decoded(data: bytes) -> tuple[int, Any]:
     return len(data), frame.Header(channel, body_size, data[19:-1])  # type: ignore[arg-type]
 
 
-def publish(channel: int, exchange: str, key: str, properties: bytes, body: bytes, max_size: int) -> bytes:
-    """The frames of one ``basic.publish`` with ``mandatory`` set; ``max_size`` is what a frame may take."""
-    method = b"".join((_BASIC_PUBLISH, short_text(exchange), short_text(key), _MANDATORY))
-    pieces = [
-        _FRAME.pack(_METHOD, channel, len(method)),
-        method,
-        _END,
-        _FRAME.pack(_HEADER, channel, 12 + len(properties)),
-        _CONTENT.pack(60, 0, len(body)),
-        properties,
-        _END,
-    ]
-    room = max_size - 8
-    for start in range(0, len(body), room):
+def method(channel: int, exchange: str, key: str) -> bytes:
+    """The frame of a ``basic.publish`` with ``mandatory`` set."""
+    arguments = b"".join((_BASIC_PUBLISH, short_text(exchange), short_text(key), _MANDATORY))
+    return b"".join((_FRAME.pack(_METHOD, channel, len(arguments)), arguments, _END))
+
+
+def add_content(pieces: list[bytes], channel: int, properties: bytes, body: bytes, room: int) -> None:
+    """Adds the frames that follow it: the properties, and the body in frames of at most ``room`` bytes."""
+    size = len(body)
+    pieces.append(_CONTENT_HEADER.pack(_HEADER, channel, 12 + len(properties), 60, 0, size))
+    pieces.append(properties)
+    if 0 < size <= room:
+        pieces += (_BODY_HEADER.pack(_END, _BODY, channel, size), body, _END)
+        return
+    for start in range(0, size, room):
         part = body[start : start + room]
-        pieces += (_FRAME.pack(_BODY, channel, len(part)), part, _END)
-    return b"".join(pieces)
+        pieces += (_BODY_HEADER.pack(_END, _BODY, channel, len(part)), part)
+    pieces.append(_END)
 
 
 def ack(channel: int, tag: int, multiple: bool) -> bytes:

@@ -63,6 +63,17 @@ class Link:
         """The broker's, as it says."""
         return str((self._connection.server_properties or {}).get("version", ""))
 
+    @property
+    def confirms(self) -> dict[int, Callable[[int, bool, bool], None]]:
+        """As ``Connection.confirms``."""
+        return self._connection.confirms
+
+    @property
+    def max_channels(self) -> int:
+        """How many channels this connection may have."""
+        assert self._connection.params is not None
+        return int(self._connection.params.channel_max)
+
     async def channel(self) -> "Channel":
         """A new channel. Raises BrokerError."""
         opened: asyncio.Future[Any] = self.loop.create_future()

@@ -42,6 +42,11 @@ def encode(message: Message, headers: Mapping[str, Header] | None = None) -> byt
 
     Raises ValueError for what AMQP cannot carry, with the reason.
     """
+    identity = _identity(message)
+    seconds = _SECONDS.pack(min(max(0, int(message.published)), 2**63 - 1))
+    if not message.headers and not headers:
+        moment = _PLAIN_REST.pack(message.published, _PERSISTENT[0], len(identity))
+        return b"".join((_PLAIN, moment, identity, seconds))
     sent: Headers = {}
     for name, value in (message.headers if headers is None else headers).items():
         if name in _RESERVED:
@@ -49,15 +54,17 @@ def encode(message: Message, headers: Mapping[str, Header] | None = None) -> byt
         if not name.startswith(_OF_THE_BROKER):
             sent[name] = value
     sent[PUBLISHED] = float(message.published)
-    try:
-        identity = tables.short_text(message.id)
-    except ValueError as error:
-        raise ValueError(f"the event's id {error}") from None
-    seconds = _SECONDS.pack(min(max(0, int(message.published)), 2**63 - 1))
-    encoded = b"".join((_SENT, _JSON, tables.encode(sent), _PERSISTENT, identity, seconds))
+    encoded = b"".join((_SENT, _JSON, tables.encode(sent), _PERSISTENT, bytes((len(identity),)), identity, seconds))
     if len(encoded) > MAX_PROPERTIES:
         raise ValueError(f"the headers take {len(encoded):,} bytes: {MAX_PROPERTIES:,} is the limit")
     return encoded
+
+
+def _identity(message: Message) -> bytes:
+    identity = message.id.encode()
+    if len(identity) > 255:
+        raise ValueError(f"the event's id {message.id[:40]!r}… is longer than 255 bytes")
+    return identity
 
 
 def encode_shortened(message: Message, headers: Headers) -> bytes:

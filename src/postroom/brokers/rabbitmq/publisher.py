@@ -6,22 +6,26 @@ import os
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from postroom.errors import NotPublished, PublishUnknown, Unsupported
+from postroom.errors import Unsupported
 from postroom.settings import rabbitmq_password
 from postroom.wire.message import Message
 
 from . import delays, messages, topology
 from .address import Address
-from .calls import CONFIRMED, UNKNOWN, WRITTEN, Call, Item
+from .calls import Call, Item
 from .connecting import connect
+from .direct import DirectConnection
 from .io import Link
+from .report import Report
 from .sender import Sender
 
 EXIT_TIMEOUT: Final = 1.0
 MAX_BODY: Final = 16 * 2**20  # bytes: over a larger one RabbitMQ 4 closes the channel
+WINDOW: Final = 1000  # messages that are waited for together; of a longer publish, two windows are on their way
 
 
 class Publisher:
@@ -36,20 +40,34 @@ class Publisher:
         _publishers.add(self)
 
     def publish(self, queue: str, given: Sequence[Message], delay: float, timeout: float) -> None:
-        """As ``Broker.publish``."""
-        deadline = time.monotonic() + timeout
-        call = Call(queue, delayed=delay > 0)
+        """As ``Broker.publish``. While one window is confirmed, the next is made and sent."""
+        report = Report(queue, len(given), timeout)
         sender = self._sender()
-        call.expect(_items(call, given, delay, sender))
-        if not given:
-            return
-        sender.submit(call)
-        in_time = False
+        on_their_way: deque[tuple[Call, float]] = deque()
         try:
-            in_time = call.wait(deadline - time.monotonic())
+            for start in range(0, len(given), WINDOW):
+                window = given[start : start + WINDOW]
+                deadline = time.monotonic() + timeout
+                if not report.unpublished:
+                    try:
+                        call = _call(queue, window, delay, sender)
+                    except (ValueError, Unsupported) as error:
+                        report.leave(window, str(error))
+                        continue
+                    on_their_way.append((call, deadline))
+                    sender.submit(call)
+                else:  # what comes before is not in the queue: this shall not be there without it
+                    report.leave(window, "")
+                if len(on_their_way) > 1:
+                    report.add(*_settled(sender, *on_their_way[0]))
+                    on_their_way.popleft()
+            while on_their_way:
+                report.add(*_settled(sender, *on_their_way[0]))
+                on_their_way.popleft()
         finally:
-            states = [(item, item.state) for item in call.items] if in_time else sender.give_up(call)
-        _judge(call, states, timeout)
+            for call, _ in on_their_way:  # an exception from outside
+                sender.give_up(call)
+        report.judge()
 
     def close(self) -> None:
         """Disconnects within a second. The next publish connects again."""
@@ -66,7 +84,7 @@ class Publisher:
 
     async def _connect(self) -> Link:
         password = rabbitmq_password(self._url, self._secrets)
-        return await connect(self._address, password, "publisher")
+        return await connect(self._address, password, "publisher", DirectConnection)
 
     def after_fork(self) -> None:
         """In the child: the parent's thread is not here, and its connection is not ours."""
@@ -78,50 +96,30 @@ class Publisher:
         self._thread = None
 
 
-def _items(call: Call, given: Sequence[Message], delay: float, sender: Sender) -> list[Item]:
-    exchange, key = topology.EXCHANGE, call.queue
+def _call(queue: str, window: Sequence[Message], delay: float, sender: Sender) -> Call:
+    """Raises ValueError or Unsupported for what AMQP or the ladder of delays cannot do."""
+    call = Call(queue, delayed=delay > 0)
+    exchange, key = topology.EXCHANGE, queue
+    largest = max(len(message.body) for message in window)
+    if largest > MAX_BODY:
+        raise Unsupported(f"a payload is {largest:,} bytes, and RabbitMQ takes {MAX_BODY:,} at most")
+    if call.delayed:
+        exchange, key = delays.way_in(queue, delays.whole_seconds(delay))
+    encode, settled = messages.encode, sender.settled
+    call.expect(
+        [Item(message.id, exchange, key, encode(message), message.body, settled, call=call) for message in window]
+    )
+    return call
+
+
+def _settled(sender: Sender, call: Call, deadline: float) -> tuple[Call, list[tuple[Item, int]]]:
+    """Waits for a call. Returns the state of each item then."""
+    in_time = False
     try:
-        largest = max((len(message.body) for message in given), default=0)
-        if largest > MAX_BODY:
-            raise Unsupported(f"a payload is {largest:,} bytes, and RabbitMQ takes {MAX_BODY:,} at most")
-        if call.delayed:
-            exchange, key = delays.way_in(call.queue, delays.whole_seconds(delay))
-        return [
-            Item(
-                id=message.id,
-                exchange=exchange,
-                key=key,
-                properties=messages.encode(message),
-                body=message.body,
-                settled=sender.settled,
-                call=call,
-            )
-            for message in given
-        ]
-    except (ValueError, Unsupported) as error:
-        ids = [message.id for message in given]
-        raise NotPublished(f"not published to the queue {call.queue!r}: {error}", ids) from error
-
-
-def _judge(call: Call, states: list[tuple[Item, int]], timeout: float) -> None:
-    """Raises what the states of the items amount to."""
-    bad = [(item, state) for item, state in states if state != CONFIRMED]
-    if not bad:
-        return
-    ids = [item.id for item, _ in bad]
-    what = f"the event {ids[0]}" if len(states) == 1 else f"{len(ids)} of {len(states)} events"
-    unknown = [item for item, state in bad if state in (WRITTEN, UNKNOWN)]
-    if unknown:
-        why = next((item.why for item in unknown if item.why), f"no confirm within {timeout:g} seconds")
-        raise PublishUnknown(
-            f"it is unknown whether {what} reached the queue {call.queue!r}: {why};"
-            " publish again with the same event_id",
-            ids,
-        )
-    why = next((item.why for item, _ in bad if item.why), "")
-    if not why:
-        why = f"RabbitMQ did not take it within {timeout:g} seconds{f' ({call.why})' if call.why else ''}"
-    raise NotPublished(f"{what} could not be published to the queue {call.queue!r}: {why}", ids)
+        in_time = call.wait(deadline - time.monotonic())
+    finally:
+        states = [(item, item.state) for item in call.items] if in_time else sender.give_up(call)
+    return call, states
 
 
 class _Thread:

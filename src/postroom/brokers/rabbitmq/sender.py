@@ -1,70 +1,54 @@
-"""The publisher's half on the I/O thread: keeps a connection, declares what is published to, sends, resolves."""
+"""The publisher's half on the I/O thread: keeps a connection, declares what is published to, resolves."""
 
 import asyncio
-import threading
+import contextlib
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 from postroom.errors import BrokerError, SettingsError
 
 from . import delays, topology
-from .calls import CONFIRMED, FAILED, UNKNOWN, WAITING, WRITTEN, Call, Item, refuse
+from .calls import CONFIRMED, FAILED, UNKNOWN, WAITING, WRITTEN, Call, Item, Part
 from .confirms import ConfirmChannel, Outcome, Outgoing
 from .connecting import CannotConnect, pauses
 from .io import Link, log
+from .writer import CLOSED, MANY_ORPHANS, Writer
 
-# How much may be on its way at once; the rest waits in the calls that brought it.
-MAX_UNCONFIRMED: Final = 2000
-MAX_UNCONFIRMED_BYTES: Final = 8 * 2**20
-# Given up by their callers and still not confirmed: a queue without a leader never answers. At the first number
-# no more is sent to such a queue; beyond the second RabbitMQ would soon stop reading the whole connection.
-MANY_ORPHANS: Final = 100
+# Messages given up by their callers and not confirmed, of one queue: RabbitMQ would soon stop reading all.
 TOO_MANY_ORPHANS: Final = 300
 # However many publishes ask for it, connections are not attempted more often than this, in seconds.
 SHORTEST_PAUSE: Final = 0.25
+# A channel costs the broker memory, and a connection has 2,047: queues beyond so many take turns.
+MOST_CHANNELS: Final = 1000
+FOR_DECLARING: Final = 47  # channels that are left to declarations
 
 
 class Sender:
-    """Lives on its loop; only ``submit`` and ``give_up`` may be called from other threads."""
+    """Lives on its loop; ``submit`` and ``give_up`` may be called from other threads."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, connect: Callable[[], Awaitable[Link]]) -> None:
         self._loop = loop
         self._connect = connect
-        self._lock = threading.Lock()  # over _inbox, and over an item's step from WAITING to WRITTEN
-        self._inbox: list[Call] = []
-        self._woken = False
-        self._closed = False
-        self._parked: list[Item] = []  # there is no connection
-        self._undeclared: dict[str, list[Item]] = {}  # what they go to is being declared
-        self._ready: deque[Item] = deque()
-        self._channels: dict[str, ConfirmChannel] = {}  # of queues that are declared
-        self._ladder = False  # is declared
+        self._writer = Writer(loop, self._see_to)
+        self._parked: list[Part] = []  # there is no connection
+        self._undeclared: dict[str, list[Part]] = {}  # what they go to is being prepared
         self._link: Link | None = None
-        self._unconfirmed = self._unconfirmed_bytes = 0
+        self._channels: dict[str, ConfirmChannel] = {}  # by queue, on the link
+        self._declared: set[str] = set()  # queues, since the link is there
+        self._ladder = False  # is declared
         self._nudge = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-
-    def submit(self, call: Call) -> None:
-        with self._lock:
-            if self._closed:
-                refuse(call.items)
-                return
-            self._inbox.append(call)
-            if self._woken:
-                return
-            self._woken = True
-        self._loop.call_soon_threadsafe(self._take)
+        self.submit = self._writer.submit
 
     def give_up(self, call: Call) -> list[tuple[Item, int]]:
-        """Nothing of the call is written from now on. Returns the state of each item at this moment."""
-        with self._lock:
-            call.given_up = True
-            states = [(item, item.state) for item in call.items]
-            if not self._closed:
-                self._loop.call_soon_threadsafe(self._forget, call)
+        """As ``Writer.give_up``."""
+        states = self._writer.give_up(call)
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and nothing is left to be forgotten
+            self._loop.call_soon_threadsafe(self._forget, call)
         return states
+
+    # The connection
 
     async def run(self) -> None:
         """Keeps a connection until cancelled."""
@@ -88,14 +72,11 @@ class Sender:
 
     async def close(self) -> None:
         """Says goodbye. What is not confirmed by then fails."""
-        with self._lock:
-            self._closed = True
         for task in self._tasks:
             task.cancel()
-        waiting = [*self._parked, *self._ready]
-        for items in [*self._undeclared.values(), *(call.items for call in self._inbox)]:
-            waiting += items
-        refuse(waiting)
+        self._writer.close()
+        for part in [*self._parked, *(part for parts in self._undeclared.values() for part in parts)]:
+            part.fail(CLOSED)
         if self._link is not None:
             await self._link.close(timeout=0.7)
 
@@ -106,7 +87,7 @@ class Sender:
             link.abort("the connection could not be prepared")
             raise
         self._link = link
-        link.on_unblocked = self._write
+        self._writer.connected(link)
         parked, self._parked = self._parked, []
         self._place(parked)
 
@@ -115,12 +96,12 @@ class Sender:
         sentence = str(error)
         permanent = not isinstance(error, BrokerError) or getattr(error, "permanent", False)
         parked, self._parked = self._parked, []
-        for item in parked:
-            item.call.why = sentence
+        for part in parked:
+            part.call.why = sentence
             if permanent or not isinstance(error, CannotConnect):
-                item.call.settle(item, FAILED, sentence)
+                part.fail(sentence)
             else:
-                self._parked.append(item)
+                self._parked.append(part)
         if sentence != said:
             log.warning("%s", sentence)
         return sentence
@@ -141,35 +122,34 @@ class Sender:
         """The connection is gone. Its channels have settled what was written; the rest waits for the next one."""
         self._link, self._ladder = None, False
         self._channels.clear()
-        self._parked += self._ready
-        self._ready.clear()
+        self._declared.clear()
+        self._parked = self._writer.disconnected() + self._parked
 
-    def _take(self) -> None:
-        with self._lock:
-            calls, self._inbox = self._inbox, []
-            self._woken = False
-        for call in calls:
-            self._place(call.items)
+    # Declaring
 
-    def _place(self, items: list[Item]) -> None:
-        """Puts items where they wait, in order, and sends what may be sent."""
-        for item in items:
-            call = item.call
-            if self._link is None:
-                self._parked.append(item)
-            elif call.queue in self._undeclared:
-                self._undeclared[call.queue].append(item)
-            elif self._is_open(call):
-                self._ready.append(item)
+    def _see_to(self) -> None:
+        """What publishing threads could not write by themselves."""
+        self._place(self._writer.take_aside())
+
+    def _place(self, parts: list[Part]) -> None:
+        """Puts parts where they wait, in order, until what they go to is prepared."""
+        for part in parts:
+            queue, delayed = part.call.queue, part.call.delayed
+            channel = self._channels.get(queue)
+            if part.call.given_up:
+                continue
+            if self._link is None or not self._link.alive:
+                self._parked.append(part)
+            elif queue in self._undeclared:
+                self._undeclared[queue].append(part)
+            elif channel is not None and channel.orphans >= MANY_ORPHANS:
+                part.fail(
+                    f"RabbitMQ has not confirmed {channel.orphans} earlier events: the queue may have no leader"
+                )
             else:
-                self._undeclared[call.queue] = [item]
-                self._start(self._declare(self._link, call.queue, call.delayed))
+                self._undeclared[queue] = [part]
+                self._start(self._prepare(self._link, queue, delayed))
         self._nudge.set()
-        self._write()
-
-    def _is_open(self, call: Call) -> bool:
-        channel = self._channels.get(call.queue)
-        return channel is not None and channel.channel.open and (self._ladder or not call.delayed)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
@@ -181,66 +161,55 @@ class Sender:
         if not task.cancelled() and task.exception() is not None:
             log.error("a declaration failed unexpectedly", exc_info=task.exception())
 
-    async def _declare(self, link: Link, queue: str, with_ladder: bool) -> None:
-        why, confirms = "", self._channels.get(queue)
+    async def _prepare(self, link: Link, queue: str, delayed: bool) -> None:
+        """Declares what is not declared and opens a channel, and then lets go what waits for that."""
+        why = ""
         try:
-            await topology.declare_queue(link, queue)
-            if with_ladder and not self._ladder:
-                await delays.declare_ladder(link)
-            if confirms is None or not confirms.channel.open:
-                confirms = await ConfirmChannel.on(link)
+            if queue not in self._declared or (delayed and not self._ladder):
+                await self._declare(link, queue, delayed)
+            channel = self._channels.get(queue)
+            if channel is None or not channel.open:
+                self._make_room(link)
+                channel = self._channels[queue] = await ConfirmChannel.on(link, self._writer.lock)
         except BrokerError as error:
             why = str(error)
-        items = self._undeclared.pop(queue, [])
-        if why and link.alive:
-            for item in items:
-                item.call.settle(item, FAILED, why)
-            return
-        if link is self._link and link.alive and confirms is not None:
-            self._channels[queue] = confirms
-            self._ladder = self._ladder or with_ladder
-        elif self._link is not None and not self._link.alive:
-            self._parked += items  # until run has noticed
-            return
-        self._place(items)
+        parts = self._undeclared.pop(queue)
+        if link is not self._link or not link.alive:
+            self._place(parts)
+        elif why:
+            for part in parts:
+                part.fail(why)
+        else:
+            assert channel is not None
+            missing_ladder = [part for part in parts if part.call.delayed and not self._ladder]
+            self._writer.open(queue, channel, self._ladder, [part for part in parts if part not in missing_ladder])
+            self._place(missing_ladder)
 
-    def _write(self) -> None:
-        link = self._link
-        if link is None or not link.alive or not self._ready:
-            return
-        if link.blocked:
-            for item in self._ready:
-                item.call.why = "it is low on memory or disk and has stopped all publishers"
-            return
-        written: list[bytes] = []
-        late: list[Item] = []
-        with self._lock:
-            for item in self._sendable():
-                self._ready.popleft()
-                confirms = self._channels.get(item.call.queue)
-                if item.call.given_up:
-                    continue
-                if confirms is None or not confirms.channel.open:
-                    late.append(item)
-                elif confirms.orphans >= MANY_ORPHANS:
-                    why = (
-                        f"RabbitMQ has not confirmed {confirms.orphans} earlier events: the queue may have no leader"
-                    )
-                    item.call.settle(item, FAILED, why)
-                else:
-                    item.state, item.channel = WRITTEN, confirms
-                    self._unconfirmed += 1
-                    self._unconfirmed_bytes += len(item.body)
-                    written += confirms.frames((item,))
-        if written:
-            link.write(written)
-        if late:
-            self._place(late)
+    async def _declare(self, link: Link, queue: str, delayed: bool) -> None:
+        await topology.declare_queue(link, queue)
+        if delayed and not self._ladder:
+            await delays.declare_ladder(link)
+        if link is self._link:
+            self._declared.add(queue)
+            self._ladder = self._ladder or delayed
 
-    def _sendable(self) -> Iterator[Item]:
-        """The first of those ready, again and again, as long as another one may be on its way."""
-        while self._ready and self._unconfirmed < MAX_UNCONFIRMED and self._unconfirmed_bytes < MAX_UNCONFIRMED_BYTES:
-            yield self._ready[0]
+    def _make_room(self, link: Link) -> None:
+        """Closes the channel that has not been used for longest, where there are many."""
+        if len(self._channels) < min(MOST_CHANNELS, link.max_channels - FOR_DECLARING):
+            return
+        idle = [(channel.used, queue) for queue, channel in self._channels.items() if channel.idle]
+        if idle:
+            queue = min(idle)[1]
+            if self._writer.shut_idle(self._channels[queue], queue):
+                self._start(self._close(self._channels.pop(queue)))
+
+    async def _close(self, channel: ConfirmChannel) -> None:
+        try:
+            await channel.close()
+        except BrokerError:
+            return  # gone with its connection
+
+    # Resolving
 
     def settled(self, outgoing: Outgoing, outcome: Outcome) -> None:
         """What the confirm channel calls."""
@@ -250,8 +219,7 @@ class Sender:
             assert item.channel is not None
             item.channel.orphans -= 1
             return
-        self._unconfirmed -= 1
-        self._unconfirmed_bytes -= len(item.body)
+        self._writer.settled(len(item.body))
         if outcome is Outcome.CONFIRMED:
             call.settle(item, CONFIRMED, "")
         elif outcome is Outcome.LOST:
@@ -262,28 +230,25 @@ class Sender:
             call.settle(item, FAILED, "RabbitMQ has no such queue, although it was declared a moment ago")
         else:  # somebody deleted the queue or its binding: declare it anew, once
             item.again, item.returned, item.state = True, False, WAITING
-            self._channels.pop(call.queue, None)
+            self._declared.discard(call.queue)
             self._ladder = self._ladder and not call.delayed
-            self._place([item])
-            return
-        if self._ready:
-            self._write()
+            self._writer.shut(call.queue)
+            self._place([Part(call, [item])])
 
     def _forget(self, call: Call) -> None:
         """The caller has gone. What is not written never will be; what is written may never be confirmed."""
         for item in call.items:
             if item.state == WRITTEN:
                 item.state = UNKNOWN
-                self._unconfirmed -= 1
-                self._unconfirmed_bytes -= len(item.body)
+                self._writer.settled(len(item.body))
                 assert item.channel is not None
                 item.channel.orphans += 1
-        self._parked = [item for item in self._parked if not item.call.given_up]
-        for queue, items in self._undeclared.items():
-            self._undeclared[queue] = [item for item in items if not item.call.given_up]
+        self._parked = [part for part in self._parked if not part.call.given_up]
+        for queue, parts in self._undeclared.items():
+            self._undeclared[queue] = [part for part in parts if not part.call.given_up]
         channel = self._channels.get(call.queue)
         if self._link is not None and channel is not None and channel.orphans > TOO_MANY_ORPHANS:
             self._link.abort(
                 f"RabbitMQ did not confirm {channel.orphans} events of {call.queue!r}: it may have no leader"
             )
-        self._write()
+        self._writer.write()
