@@ -24,6 +24,7 @@ VERBS = {
     "dead": "the dead letters: list, show, requeue, drop",
     "pause": "stop consumption of a queue everywhere, durably",
     "resume": "end a pause",
+    "declare": "make the queues in the broker, for accounts that may not do it themselves",
     "migrate": "move a queue that is declared otherwise in RabbitMQ into the right one",
     "doctor": "say what is wrong with this set-up, and how to mend it",
 }

@@ -1,8 +1,10 @@
-"""Peek, purge, pause, resume and migrate: the broker's own verbs, for queues that exist."""
+"""Peek, purge, pause, resume, declare and migrate: the broker's own verbs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from postroom.brokers.base import Broker
+from postroom.errors import PostroomError
+from postroom.queues import registry
 from postroom.wire.message import Message
 
 from .names import check
@@ -42,6 +44,19 @@ def resume(broker: Broker, queue: str) -> None:
     """Ends a pause. Raises UnknownQueue, BrokerError."""
     check(broker, queue)
     broker.resume(queue)
+
+
+def declare(broker: Broker, queues: list[str]) -> Iterator[str]:
+    """Makes these queues, or all that the application declares; yields the name of each. Raises UnknownQueue,
+    BrokerError, PostroomError where no queue is known."""
+    for queue in queues:
+        check(broker, queue)
+    names = queues or [queue.name for queue in registry.queues()]
+    if not names:
+        raise PostroomError("which queues? Name the application with --app MODULE (or POSTROOM_APP), or the queues")
+    for name in names:
+        broker.declare(name)
+        yield name
 
 
 def misfit(broker: Broker, queue: str) -> str:

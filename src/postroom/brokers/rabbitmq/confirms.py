@@ -37,7 +37,7 @@ class ConfirmChannel:
 
     Each queue gets a channel of its own: RabbitMQ stops a whole channel while one queue has no leader.
     ``orphans`` counts messages that nobody waits for any more, and ``used`` grows with each use; the sender's side
-    keeps both. ``lock`` is held by whoever numbers messages and sends them.
+    keeps both. ``lock`` is held by whoever numbers messages and sends them. ``end`` says why the channel was closed.
     """
 
     def __init__(self, channel: Channel, lock: threading.Lock) -> None:
@@ -46,6 +46,7 @@ class ConfirmChannel:
         self.orphans = 0
         self.used = 0
         self.open = True
+        self.end = "the connection was lost"
         self._next = 1
         self._lowest = 1  # no tag below it is open
         self._open: dict[int, Outgoing] = {}
@@ -131,8 +132,10 @@ class ConfirmChannel:
         self.channel.link.confirms.pop(self.channel.number, None)
         await self.channel.close()
 
-    def _on_closed(self, _: ChannelClosed) -> None:
+    def _on_closed(self, reason: ChannelClosed) -> None:
         self.channel.link.confirms.pop(self.channel.number, None)
+        if reason.code:
+            self.end = str(reason)
         with self.lock:
             self.open = False
             lost, self._open = self._open, {}

@@ -223,7 +223,8 @@ class Sender:
         if outcome is Outcome.CONFIRMED:
             call.settle(item, CONFIRMED, "")
         elif outcome is Outcome.LOST:
-            call.settle(item, UNKNOWN, "the connection was lost before RabbitMQ confirmed")
+            assert item.channel is not None
+            call.settle(item, UNKNOWN, f"{item.channel.end} before RabbitMQ confirmed")
         elif outcome is Outcome.REFUSED:
             call.settle(item, FAILED, "RabbitMQ refused it: the queue is full or being deleted")
         elif item.again:
