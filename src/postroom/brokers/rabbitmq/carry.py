@@ -52,7 +52,7 @@ class _Carrier:
         progress(self.moved)
         # What came beyond that goes back.
         await self._channel.close()
-        await self._confirms.channel.close()
+        await self._confirms.close()
 
     def _on_message(self, _channel: object, method: Any, properties: bytes, body: bytes) -> None:
         self._arrived.append((method.delivery_tag, properties, body))
