@@ -70,6 +70,9 @@ class Recorder:
     def paused(self, queue: str) -> None:
         self._note("paused", queue)
 
+    def recalled(self, queue: str, which: Callable[[Delivery], bool]) -> None:
+        self._note("recalled", queue)
+
     def resumed(self, queue: str) -> None:
         self._note("resumed", queue)
 

@@ -13,7 +13,7 @@ APP = "tests.apps.ordered"
 QUEUES = ("ordered", "ordered_threads")
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
 def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
     """A stage on each broker, its queues empty."""
     if request.param == "sqlite":
@@ -22,7 +22,7 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
         url = request.getfixturevalue("rabbit_node").url
     its = Stage(tmp_path, url)
     for queue in QUEUES:
-        its.broker.declare(queue)
+        its.broker.declare(queue, ordered=True)
         its.broker.purge(queue)
         its.broker.purge_dead(queue)
     yield its

@@ -93,6 +93,10 @@ class Listener(Protocol):
         """The queue has been paused, or was when it was subscribed to: nothing more is delivered. What has not
         been started should go back."""
 
+    def recalled(self, queue: str, which: Callable[[Delivery], bool]) -> None:
+        """Of an ordered queue: those deliveries that this is true of are to go back, as far as they are not begun;
+        what is begun is waited for. They are all events of some keys, and none of the others."""
+
     def resumed(self, queue: str) -> None:
         """The queue is no longer paused; deliveries begin again by themselves."""
 
@@ -155,8 +159,8 @@ class Broker(Protocol):
     url: str
     """As given, the password masked: fit for logs."""
 
-    def declare(self, queue: str) -> None:
-        """Makes the queue, and the one for its dead letters, where they do not exist.
+    def declare(self, queue: str, ordered: bool = False) -> None:
+        """Makes the queue, and the one for its dead letters, where they do not exist; and what ``order_by`` takes.
         Raises BrokerError."""
 
     def publish(self, queue: str, messages: Sequence[Message], delay: float, timeout: float) -> None:

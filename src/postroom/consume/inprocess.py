@@ -131,6 +131,9 @@ class _Feeder:
     def paused(self, queue: str) -> None:
         self._hold.give_back(self._intakes[queue].clear())
 
+    def recalled(self, queue: str, which: Callable[[Delivery], bool]) -> None:
+        self._hold.give_back(self._intakes[queue].recall(which))
+
     def resumed(self, queue: str) -> None:
         self._feed()
 

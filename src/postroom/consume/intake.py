@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Callable
 
 from postroom.brokers.base import Delivery
 from postroom.execute.protocol import QueueDeclaration
@@ -47,9 +48,13 @@ class Intake:
 
     def clear(self) -> list[Delivery]:
         """Nothing waits any more. Returns what did."""
-        all_of_it = list(self.waiting)
-        self.waiting.clear()
-        return all_of_it if self.order is None else self.order.withdraw(all_of_it)
+        return self.recall(lambda _: True)
+
+    def recall(self, which: Callable[[Delivery], bool]) -> list[Delivery]:
+        """Takes off what is not begun of those that this is true of: of some keys all or none."""
+        gone = [delivery for delivery in self.waiting if which(delivery)]
+        self.waiting = deque(delivery for delivery in self.waiting if not which(delivery))
+        return gone if self.order is None else self.order.withdraw(gone, which)
 
     def take(self, most: int) -> list[Delivery]:
         """Up to ``most`` of those that wait, oldest first."""

@@ -69,13 +69,18 @@ class Order:
         """The events that wait in place for another attempt."""
         return [self._keys[key][0] for key in self._timers]
 
-    def withdraw(self, idle: list[Delivery]) -> list[Delivery]:
-        """Takes off what is not being consumed: ``idle``, which had its turn and was not begun, what waits for a
-        retry, and all that is behind another. Returns them, those of a key in their order."""
+    def withdraw(self, idle: list[Delivery], which: Callable[[Delivery], bool]) -> list[Delivery]:
+        """Takes off what is not being consumed, of those that ``which`` is true of: ``idle``, which had its turn and
+        was not begun, what waits for a retry, and all that is behind another. Returns them, those of a key in their
+        order."""
         not_begun = {id(delivery) for delivery in (*idle, *self.waiting())}
-        self._cancel_all()
         gone = [delivery for delivery in idle if h.key(delivery.message.headers) is None]
         for key, events in list(self._keys.items()):
+            if not which(events[0]):
+                continue
+            timer = self._timers.pop(key, None)
+            if timer is not None:
+                timer.cancel()
             if id(events[0]) in not_begun:
                 del self._keys[key]
             else:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from postroom.brokers.base import Delivery
@@ -184,6 +184,10 @@ class Reception:
         """What is not begun goes back."""
         log.warning("%s is paused; to go on: postroom resume %s", queue, queue)
         self.desk.give_back(self.desk.places[queue].intake.clear())
+
+    def recalled(self, queue: str, which: Callable[[Delivery], bool]) -> None:
+        """Another consumer is to have these keys."""
+        self.desk.give_back(self.desk.places[queue].intake.recall(which))
 
     def resumed(self, queue: str) -> None:
         """Deliveries begin again by themselves."""

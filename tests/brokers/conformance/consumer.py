@@ -177,6 +177,12 @@ class _Listener:
         with self._noted() as consumer:
             consumer._paused.append(queue)
 
+    def recalled(self, queue: str, which: Callable[[Delivery], bool]) -> None:
+        with self._noted() as consumer:
+            back = [each for each in consumer._delivered if each.queue == queue and which(each)]
+            consumer._delivered = [each for each in consumer._delivered if each not in back]
+            consumer._hold.give_back(back)
+
     def resumed(self, queue: str) -> None:
         with self._noted() as consumer:
             consumer._resumed.append(queue)

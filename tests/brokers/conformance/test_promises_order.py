@@ -2,19 +2,12 @@
 
 import time
 
-import pytest
 from tests.brokers.conformance.consumer import Consumer, eventually
 from tests.brokers.conformance.site import Site, ids, letters
 
 from postroom.brokers.base import Broker, Delivery, Fate
 from postroom.wire import headers as past
 from postroom.wire.message import Message, new_id
-
-
-@pytest.fixture(autouse=True)
-def not_yet_on_rabbitmq(site: Site) -> None:
-    if site.name == "rabbitmq":
-        pytest.skip("its shards come next")
 
 
 def keyed(*keys: str) -> list[Message]:

@@ -28,7 +28,7 @@ class MemoryBroker:
         with _making:
             self._store = _stores.setdefault(url, Store())
 
-    def declare(self, queue: str) -> None:
+    def declare(self, queue: str, ordered: bool = False) -> None:
         with self._store.lock:
             self._store.queue(queue)
 

@@ -48,8 +48,8 @@ class RabbitMQBroker:
 
             self._management = api.Management(management, self._address, url, secrets)
 
-    def declare(self, queue: str) -> None:
-        self._request(lambda link: control.declare(link, queue))
+    def declare(self, queue: str, ordered: bool = False) -> None:
+        self._request(lambda link: control.declare(link, queue, ordered))
 
     def publish(self, queue: str, messages: Sequence[Message], delay: float, timeout: float) -> None:
         self._publisher.publish(queue, messages, delay, timeout)

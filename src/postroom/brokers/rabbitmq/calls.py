@@ -27,6 +27,7 @@ class Call:
         self.queue = queue
         self.delayed = delayed
         self.items: list[Item] = []
+        self.ordered = False  # some of its events go to shards
         self.given_up = False
         self.why = ""
         self._left = 0

@@ -1,6 +1,7 @@
 """The hold: two connections that outlast every failure, the queues taken from, and the way back for events."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from .connecting import pauses
 from .io import Channel, Link, NoAnswer, log
 from .outbox import Outbox
 from .pauses import POLL, is_paused, listen
+from .shards import TURN, Shard, Share
 from .source import Source, Tag
 
 COUNT_TIMEOUT: Final = 60.0  # a slow network is no reason to give up the connection over a count
@@ -35,7 +37,8 @@ class RabbitMQHold:
         self._connect = connect
         self._link: Link | None = None
         self._outbox = Outbox(lambda: connect(f"{name} retries"))
-        self._sources: dict[str, Source] = {}
+        self._sources: dict[str, Source] = {}  # by their names in the broker
+        self._shares: dict[str, Share] = {}  # of ordered queues
         self._arrived: list[Delivery] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._said: set[str] = set()  # troubles already logged since the last good connection
@@ -93,6 +96,8 @@ class RabbitMQHold:
     def _link_gone(self) -> None:
         for source in self._sources.values():
             source.fall()
+            if isinstance(source, Shard):
+                source.wanted = None
         self._arrived.clear()
 
     async def _reconnect(self) -> None:
@@ -117,6 +122,8 @@ class RabbitMQHold:
         source = self._sources.get(queue)
         if source is None:
             source = self._sources[queue] = Source(queue, self._name, self._on_arrival, self._taken_back)
+        if ordered and queue not in self._shares:
+            self._start(self._keep_share(self._new_share(source)))
         limit = min(max(1, prefetch), 65_535)
         if source.wanted != limit:
             fresh = source.wanted is None
@@ -125,13 +132,39 @@ class RabbitMQHold:
             source.wanted = limit
             self._start(self._align(source, fresh))
 
+    def _new_share(self, inlet: Source) -> Share:
+        queue = inlet.queue
+        ways = (self._on_arrival, self._taken_back, self._listener.recalled, self._realign)
+        shards = [Shard(topology.shard(queue, number), queue, self._name, *ways) for number in range(topology.SHARDS)]
+        self._sources.update((shard.queue, shard) for shard in shards)
+        share = self._shares[queue] = Share(inlet, shards, self._name, self._realign)
+        return share
+
+    async def _keep_share(self, share: Share) -> None:
+        while True:
+            link = self._link
+            if link is not None and link.alive and not link.closing:
+                try:
+                    await share.look(link)
+                except BrokerError as error:
+                    self._lament(f"the shards of a queue cannot be shared out: {error}")
+            await asyncio.sleep(random.uniform(0.5 * TURN, 1.5 * TURN) if share.joined else 0.1)
+
+    def _realign(self, source: Source) -> None:
+        self._start(self._align(source, fresh=False))
+
+    def _shards(self, queue: str) -> list[Shard]:
+        return self._shares[queue].shards if queue in self._shares else []
+
     def unsubscribe(self, queue: str) -> None:
         """As ``Hold.unsubscribe``."""
         source = self._sources.get(queue)
         if source is not None and source.wanted is not None:
             source.wanted = None
             source.paused = False  # and if it is paused when it is wanted again, that is said again
-            self._start(self._align(source, fresh=False))
+            for each in (source, *self._shards(queue)):
+                each.wanted = None
+                self._realign(each)
 
     def _align_all(self) -> None:
         for source in self._sources.values():
@@ -147,7 +180,7 @@ class RabbitMQHold:
         try:
             if source.doubtful:
                 await self._probe(source)
-            if fresh:
+            if fresh and not isinstance(source, Shard):
                 await self._ask_paused(source, link)
             await source.align(link)
         except (BrokerError, SettingsError) as error:
@@ -161,7 +194,7 @@ class RabbitMQHold:
 
     def _taken_back(self, source: Source, channel: Channel, why: str) -> None:
         """The broker ended the subscription to this queue, or its channel; the connection lives."""
-        queue = source.queue
+        queue = source.events_of
         self._arrived = [delivery for delivery in self._arrived if delivery.queue != queue]
         if self._closing:
             return
@@ -174,6 +207,13 @@ class RabbitMQHold:
             patience.ADVICE if outlasted else "",
         )
         self._listener.voided(queue, why, outlasted)
+        # To the listener they are one queue, and all that it had of it is void now.
+        for other in [other for other in self._sources.values() if other.events_of == queue and other is not source]:
+            left = other.forsake()
+            if left is not None:
+                self._start(self._forsake(other, left))
+        for shard in self._shards(queue):
+            shard.wanted = None
         self._start(self._forsake(source, channel))
 
     async def _forsake(self, source: Source, channel: Channel) -> None:
@@ -232,14 +272,19 @@ class RabbitMQHold:
 
     async def owed(self, queue: str) -> int:
         """As ``Hold.owed``."""
-        source, link = self._sources.get(queue), self._link
-        if link is None or not link.alive or source is None or not source.free:
+        link = self._link
+        sources = [source for source in self._sources.values() if source.events_of == queue]
+        if link is None or not link.alive or not any(source.free for source in sources):
             return 0
         if self._counting is None or self._counting.link is not link or not self._counting.open:
             self._counting = await link.channel()
             self._counting.patience = COUNT_TIMEOUT
-        found = await self._counting.passive_count(queue)
-        return found[0] if found is not None and source.free else 0
+        owed = 0
+        for source in sources:
+            if source.free and self._counting.open:
+                found = await self._counting.passive_count(source.queue)
+                owed += found[0] if found is not None and source.free else 0
+        return owed
 
     def resubscribe(self, queue: str) -> None:
         """As ``Hold.resubscribe``: on a new channel."""
@@ -253,6 +298,9 @@ class RabbitMQHold:
     async def _ask_paused(self, source: Source, link: Link) -> None:
         async with source.asking:
             before, source.paused = source.paused, await is_paused(link, source.queue)
+            for shard in self._shards(source.queue):
+                shard.paused = source.paused
+                self._realign(shard)
             if source.paused and not before:
                 await source.align(link)
                 source.told_paused = True
@@ -270,7 +318,7 @@ class RabbitMQHold:
         while True:
             await asyncio.sleep(POLL)
             for source in list(self._sources.values()):
-                if source.wanted is not None:
+                if source.wanted is not None and not isinstance(source, Shard):
                     await self._align(source, fresh=True)
 
     # Settling

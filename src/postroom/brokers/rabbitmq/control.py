@@ -57,16 +57,20 @@ def _run_here(connect: Callable[[], Awaitable[Link]], work: Callable[[Link], Awa
         loop.close()
 
 
-async def declare(link: Link, queue: str) -> None:
+async def declare(link: Link, queue: str, ordered: bool) -> None:
     """All that publishers and workers of the queue need, so that their accounts need not declare."""
     await topology.declare_exchanges(link)
     await topology.declare_control(link)
     await delays.declare_ladder(link)
     await topology.declare_queue(link, queue)
+    if ordered:
+        await topology.declare_shards(link, queue)
 
 
 async def figures(link: Link, queue: str) -> Figures:
     ready, consumers = await _counts(link, queue)
+    for shard in await shards(link, queue):
+        ready += (await _counts(link, shard))[0]
     dead, _ = await _counts(link, topology.dead(queue))
     await topology.check_queue(link, queue)
     return Figures(
@@ -78,6 +82,12 @@ async def figures(link: Link, queue: str) -> Figures:
         oldest=None,
         paused=await pauses.is_paused(link, queue),
     )
+
+
+async def shards(link: Link, queue: str) -> list[str]:
+    """The shards of the queue; none where it is not ordered."""
+    names = [topology.shard(queue, number) for number in range(topology.SHARDS)]
+    return names if await topology.has_shards(link, queue) else []
 
 
 async def _counts(link: Link, queue: str) -> tuple[int, int]:
@@ -101,9 +111,11 @@ async def purge(link: Link, queue: str) -> int:
     # Asked first, because a purge of a missing queue is an error of the whole channel with less to say.
     if await channel.passive_count(queue) is None:
         raise _missing(queue)
-    purged = await channel.call("queue_purge", queue=queue)
+    purged = 0
+    for name in (queue, *await shards(link, queue)):
+        purged += int((await channel.call("queue_purge", queue=name)).message_count)
     await channel.close()
-    return int(purged.message_count)
+    return purged
 
 
 def _missing(queue: str) -> MissingQueue:

@@ -173,10 +173,9 @@ class _Sweep:
                 self.fates[Fate.REQUEUE] -= 1
 
         properties = messages.encode_shortened(message, revived(message.headers))
+        place = topology.place(self._queue, message.headers)
         self._unconfirmed += 1
-        self._confirms.publish(
-            [Outgoing(message.id, topology.EXCHANGE, self._queue, properties, message.body, settled)]
-        )
+        self._confirms.publish([Outgoing(message.id, topology.EXCHANGE, place, properties, message.body, settled)])
 
     async def _progress(self) -> None:
         if not await self._wait(STANDSTILL):

@@ -12,6 +12,7 @@ from typing import Final
 
 from postroom.errors import Unsupported
 from postroom.settings import rabbitmq_password
+from postroom.wire.headers import KEY
 from postroom.wire.message import Message
 
 from . import delays, messages, topology
@@ -99,6 +100,7 @@ class Publisher:
 def _call(queue: str, window: Sequence[Message], delay: float, sender: Sender) -> Call:
     """Raises ValueError or Unsupported for what AMQP or the ladder of delays cannot do."""
     call = Call(queue, delayed=delay > 0)
+    call.ordered = any(KEY in message.headers for message in window)
     exchange, key = topology.EXCHANGE, queue
     largest = max(len(message.body) for message in window)
     if largest > MAX_BODY:
@@ -109,6 +111,9 @@ def _call(queue: str, window: Sequence[Message], delay: float, sender: Sender) -
     call.expect(
         [Item(message.id, exchange, key, encode(message), message.body, settled, call=call) for message in window]
     )
+    if call.ordered and not call.delayed:
+        for item, message in zip(call.items, window, strict=True):
+            item.key = topology.place(queue, message.headers)
     return call
 
 

@@ -134,7 +134,7 @@ class Sender:
     def _place(self, parts: list[Part]) -> None:
         """Puts parts where they wait, in order, until what they go to is prepared."""
         for part in parts:
-            queue, delayed = part.call.queue, part.call.delayed
+            queue = part.call.queue
             channel = self._channels.get(queue)
             if part.call.given_up:
                 continue
@@ -148,7 +148,7 @@ class Sender:
                 )
             else:
                 self._undeclared[queue] = [part]
-                self._start(self._prepare(self._link, queue, delayed))
+                self._start(self._prepare(self._link, part.call))
         self._nudge.set()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -161,12 +161,12 @@ class Sender:
         if not task.cancelled() and task.exception() is not None:
             log.error("a declaration failed unexpectedly", exc_info=task.exception())
 
-    async def _prepare(self, link: Link, queue: str, delayed: bool) -> None:
+    async def _prepare(self, link: Link, call: Call) -> None:
         """Declares what is not declared and opens a channel, and then lets go what waits for that."""
-        why = ""
+        why, queue = "", call.queue
         try:
-            if queue not in self._declared or (delayed and not self._ladder):
-                await self._declare(link, queue, delayed)
+            if queue not in self._declared or (call.delayed and not self._ladder):
+                await self._declare(link, call)
             channel = self._channels.get(queue)
             if channel is None or not channel.open:
                 self._make_room(link)
@@ -185,13 +185,15 @@ class Sender:
             self._writer.open(queue, channel, self._ladder, [part for part in parts if part not in missing_ladder])
             self._place(missing_ladder)
 
-    async def _declare(self, link: Link, queue: str, delayed: bool) -> None:
-        await topology.declare_queue(link, queue)
-        if delayed and not self._ladder:
+    async def _declare(self, link: Link, call: Call) -> None:
+        await topology.declare_queue(link, call.queue)
+        if call.ordered:
+            await topology.declare_shards(link, call.queue)
+        if call.delayed and not self._ladder:
             await delays.declare_ladder(link)
         if link is self._link:
-            self._declared.add(queue)
-            self._ladder = self._ladder or delayed
+            self._declared.add(call.queue)
+            self._ladder = self._ladder or call.delayed
 
     def _make_room(self, link: Link) -> None:
         """Closes the channel that has not been used for longest, where there are many."""

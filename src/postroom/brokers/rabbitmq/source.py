@@ -43,6 +43,7 @@ class Source:
         taken_back: Callable[["Source", Channel, str], None],
     ) -> None:
         self.queue = queue
+        self.events_of = queue  # what the listener knows it by
         self.wanted: int | None = None
         self.paused: bool | None = None  # not known yet
         self.told_paused = False
@@ -137,13 +138,20 @@ class Source:
         self.doubtful = False
 
     async def _open(self, link: Link) -> None:
-        await topology.declare_queue(link, self.queue)
+        await self._declare(link)
         channel = await link.channel()
         channel.on_closed = lambda reason: self._on_closed(channel, reason)
         channel.take(lambda taken: self._on_messages(channel, taken))
         channel.raw.add_on_cancel_callback(lambda _: self._on_lost(channel, "RabbitMQ ended the subscription"))
         self._clear()
         self._channel = channel
+
+    async def _declare(self, link: Link) -> None:
+        await topology.declare_queue(link, self.queue)
+
+    def _returns(self, count: int) -> int:
+        """How often an event came back without an outcome, by the broker's count."""
+        return count
 
     def _on_closed(self, channel: Channel, reason: ChannelClosed) -> None:
         if reason.code:  # else the connection is gone, and all queues with it
@@ -208,7 +216,8 @@ class Source:
         deliveries = []
         for tag, properties, body in taken:
             message, returns = messages.decode(properties, body)
-            deliveries.append(Delivery(self.queue, message, returns, Tag(self, channel, tag)))
+            tag_here = Tag(self, channel, tag)
+            deliveries.append(Delivery(self.events_of, message, self._returns(returns), tag_here))
         self._acks.delivered([tag for tag, _, _ in taken])
         self._arrived(deliveries)
 

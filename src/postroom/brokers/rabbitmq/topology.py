@@ -6,11 +6,14 @@ that differs from the first, so that a change would stop half the processes of a
 An account that may not declare finds that everything exists: see ``declaring.must_exist``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from zlib import crc32
 
 from postroom.brokers.base import DEAD_SUFFIX
 from postroom.errors import BrokerError
+from postroom.wire import headers as h
+from postroom.wire.message import Header
 
 from . import delays
 from .declaring import MAY_NOT, QUORUM, Thing, exchange, must_exist
@@ -21,12 +24,31 @@ EXCHANGE: Final = "postroom"
 CONTROL: Final = "postroom.control"
 LONGEST_NAME: Final = 150  # bytes; a routing key has 255, and a delayed event's begins with 50 of its own
 
+SHARDS: Final = 16
+"""Of each ordered queue. The number is in their names: with another one they would be others."""
+
 Binding = tuple[str, str]  # the exchange, the routing key
 
 
 def dead(queue: str) -> str:
     """The queue for the dead letters of ``queue``."""
     return queue + DEAD_SUFFIX
+
+
+def shard(queue: str, number: int) -> str:
+    """One of the queues among which the keys of an ordered queue are spread."""
+    return f"{queue}.{SHARDS}.{number}"
+
+
+def members(queue: str) -> str:
+    """The queue, always empty, whose consumers are those that share the shards of ``queue``."""
+    return f"{queue}.{SHARDS}.members"
+
+
+def place(queue: str, headers: Mapping[str, Header]) -> str:
+    """Where an event of ``queue`` waits: in the shard of its key, or in the queue itself if it has none."""
+    key = h.key(headers)
+    return queue if key is None else shard(queue, crc32(key.encode("utf-8", "surrogatepass")) % SHARDS)
 
 
 def marker(queue: str) -> str:
@@ -36,20 +58,23 @@ def marker(queue: str) -> str:
 
 def live_queue(queue: str) -> tuple[Thing, list[Binding]]:
     """The queue itself, and what it is bound to."""
+    return declared(queue, _live_arguments(queue)), [(EXCHANGE, queue), (delays.DUE, delays.due_binding(queue))]
+
+
+def dead_queue(queue: str) -> tuple[Thing, list[Binding]]:
+    """The queue for its dead letters, and what that is bound to."""
+    return declared(dead(queue), QUORUM), [(EXCHANGE, dead(queue))]
+
+
+def _live_arguments(queue: str) -> dict[str, Any]:
     # Dead-lettering by the broker is only the belt: Postroom buries by a publish of its own.
-    arguments: dict[str, Any] = {
+    return {
         **QUORUM,
         "x-dead-letter-exchange": "",
         "x-dead-letter-routing-key": dead(queue),
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",
     }
-    return declared(queue, arguments), [(EXCHANGE, queue), (delays.DUE, delays.due_binding(queue))]
-
-
-def dead_queue(queue: str) -> tuple[Thing, list[Binding]]:
-    """The queue for its dead letters, and what that is bound to."""
-    return declared(dead(queue), QUORUM), [(EXCHANGE, dead(queue))]
 
 
 async def declare_exchanges(link: Link) -> None:
@@ -81,6 +106,19 @@ async def declare_queue(link: Link, queue: str) -> None:
     events, events_bindings = live_queue(queue)
     bindings = [(letters.name, *each) for each in letters_bindings] + [(queue, *each) for each in events_bindings]
     await _make(link, [letters, events], bindings)
+
+
+async def declare_shards(link: Link, queue: str) -> None:
+    """What an ordered queue has beside itself: see ``shards``. Raises BrokerError."""
+    arguments = {**_live_arguments(queue), "x-single-active-consumer": True}
+    shards = [declared(shard(queue, number), arguments) for number in range(SHARDS)]
+    bindings = [(each.name, EXCHANGE, each.name) for each in shards]
+    await _make(link, [*shards, declared(members(queue), QUORUM)], bindings)
+
+
+async def has_shards(link: Link, queue: str) -> bool:
+    """Whether the queue is an ordered one. Raises BrokerError."""
+    return await declared(members(queue), QUORUM).exists(link)
 
 
 async def check_queue(link: Link, queue: str) -> None:

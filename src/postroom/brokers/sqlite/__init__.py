@@ -34,7 +34,7 @@ class SQLiteBroker:
         self._publisher = Publisher(self._path)
         self._control = Control(self._path)
 
-    def declare(self, queue: str) -> None:
+    def declare(self, queue: str, ordered: bool = False) -> None:
         """Makes the queue where it does not exist."""
         self._control.declare(queue)
 
