@@ -6,8 +6,9 @@ import sys
 
 SOAKS = {
     "sqlite-kill": "SIGKILL to publishers, consumers and executors on one SQLite file",
-    "rabbitmq-kill": "SIGKILL to the broker during steady publish and consume",
     "long-jobs": "jobs that outlast three heartbeats with the GIL held, and RabbitMQ's consumer_timeout",
+    "broker-restarts": "SIGKILL to RabbitMQ during steady publish and consume, and while queues are declared",
+    "cluster-kill": "SIGKILL to each of a cluster's three nodes in turn",
     "poison-neighbours": "events that kill or hang their executor, among a thousand good ones",
     "rubbish-in": "random bytes and JSON of the wrong shape through a typed queue",
     "bad-network": "connections to RabbitMQ that are held, cut, delayed and sliced, in each direction",

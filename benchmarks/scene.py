@@ -99,12 +99,14 @@ class Scene:
 
 @contextlib.contextmanager
 def scene(broker: str, config: str = "") -> Iterator[Scene]:
-    """A scene on ``"sqlite"`` or on a private ``"rabbitmq"`` node; nothing is left of it."""
+    """A scene on ``"sqlite"``, on a private ``"rabbitmq"`` node, or at the URL of another broker; nothing is left of
+    it."""
     folder = Path(tempfile.mkdtemp(prefix="postroom-soak-"))
     node = RabbitNode(config) if broker == "rabbitmq" else None
     if node is not None:
         node.start()
-    its = Scene(folder, node.url if node is not None else f"sqlite:///{folder}/postroom.db", node)
+    url = node.url if node is not None else f"sqlite:///{folder}/postroom.db" if broker == "sqlite" else broker
+    its = Scene(folder, url, node)
     try:
         yield its
     finally:

@@ -13,6 +13,7 @@ it names (``tests/build_broker.sh`` makes them; only root can run them).
 """
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
@@ -71,11 +73,13 @@ class RabbitNode:
     """One broker. It is not started until ``start``; ``url`` is fixed from the beginning.
 
     ``config``: further lines of rabbitmq.conf. ``management``: with the management plugin, at ``management_url``,
-    its samples taken twice a second. The login is RabbitMQ's default (guest, on loopback).
+    its samples taken twice a second. ``epmd_port``: of the port mapper that it shares with the other nodes of a
+    cluster. The login is RabbitMQ's default (guest, on loopback).
     """
 
-    def __init__(self, config: str = "", management: bool = False) -> None:
-        self.port, self._dist_port, self._epmd_port, management_port = free_ports(4)
+    def __init__(self, config: str = "", management: bool = False, epmd_port: int | None = None) -> None:
+        self.port, self._dist_port, own_epmd_port, management_port = free_ports(4)
+        self._epmd_port = epmd_port or own_epmd_port
         self.management_url = f"http://127.0.0.1:{management_port}"
         self.folder = Path(tempfile.mkdtemp(prefix="postroom-rabbit-"))
         self.name = f"t{self.port}@localhost"
@@ -110,7 +114,8 @@ class RabbitNode:
         """Starts the node, with the data of its last run, and waits until it speaks AMQP."""
         assert self._server is None, "already started"
         if self._epmd is None:
-            # A port mapper of our own: one that the node started would outlive it.
+            # A port mapper of our own: one that the node started would outlive it. Where another node's is there
+            # already, this one ends at once.
             self._epmd = self._spawn("epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1")
         self._server = self._spawn(f"{PROGRAMS}/rabbitmq-server")
         deadline = time.monotonic() + timeout
@@ -177,6 +182,11 @@ class RabbitNode:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def configure(self, config: str) -> None:
+        """Further lines of rabbitmq.conf, before the start."""
+        with (self.folder / "rabbitmq.conf").open("a") as file:
+            file.write(config)
 
     def log(self) -> str:
         """What the node has logged, over all its runs."""
@@ -246,6 +256,44 @@ class RabbitNode:
         self._server = None
         known = "" if self._epmd is None else f"{self._epmd.pid}\n"
         (self.folder / "pids").write_text(known)
+
+
+class RabbitCluster:
+    """Three nodes that find each other when they are first started, all at once. ``url`` names them all."""
+
+    def __init__(self) -> None:
+        (epmd_port,) = free_ports(1)
+        self.nodes = [RabbitNode(epmd_port=epmd_port) for _ in range(3)]
+        hosts = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+        self.url = f"amqp://guest:guest@{hosts}/%2F"
+        for node in self.nodes:
+            for number, peer in enumerate(self.nodes, 1):
+                node.configure(f"cluster_formation.classic_config.nodes.{number} = {peer.name}\n")
+
+    def __enter__(self) -> "RabbitCluster":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.destroy()
+
+    def start(self, timeout: float = 90) -> None:
+        """Starts all nodes, which then are one cluster."""
+        try:
+            with ThreadPoolExecutor(len(self.nodes)) as pool:
+                list(pool.map(lambda node: node.start(timeout), self.nodes))
+            status = json.loads(self.nodes[0].control("cluster_status", "--formatter", "json"))
+            assert len(status["running_nodes"]) == len(self.nodes), status["running_nodes"]
+        except BaseException:
+            self.destroy()
+            raise
+
+    def destroy(self) -> None:
+        """Kills all nodes and removes their folders."""
+        for node in self.nodes:
+            node.destroy()
 
 
 def kill_group(process: "subprocess.Popen[bytes]") -> None:

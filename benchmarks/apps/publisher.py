@@ -3,6 +3,7 @@
 ``python -m benchmarks.apps.publisher RATE``: events a second; until it is killed.
 """
 
+import os
 import sys
 import time
 
@@ -27,6 +28,7 @@ def main(rate: float) -> None:
             time.sleep(0.1)
         else:
             record("\n".join(ids), "published")
+            record(f"{time.time()} {os.getpid()}", "confirms")
         number += 1
         next_time += (10 if many else 1) / rate
         time.sleep(max(0.0, next_time - time.monotonic()))

@@ -1,4 +1,4 @@
-"""One queue whose worker writes down each event it has done."""
+"""One queue whose worker writes down each event it has done, and in which consumer's hands."""
 
 import os
 import time
@@ -14,4 +14,6 @@ PAUSE = float(os.environ.get("STEADY_SECONDS", "0.001"))
 @assign_queue(steady, timeout=30)
 def work(event: dict[str, int]) -> None:
     time.sleep(PAUSE)
-    record(current_event().id)
+    event_id = current_event().id
+    record(event_id)
+    record(f"{time.time()} {os.getppid()} {event_id}", "runs")

@@ -24,7 +24,7 @@ from .io import Link
 
 CONNECT_TIMEOUT: Final = 5.0  # for TCP; twice that for TCP, TLS and login together
 BLOCKED_TIMEOUT: Final = 300.0  # an alarm that lasts longer costs the connection
-LONGEST_PAUSE: Final = 5.0  # a broker that is back is found within these seconds; the jitter spreads a fleet
+LONGEST_PAUSE: Final = 4.0  # work goes on within 5 s of a broker's return; the jitter spreads a fleet
 
 # Linux: probe after 20 s of silence. What we send must be acknowledged within two heartbeats: see _parameters.
 _TCP_OPTIONS: Final = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}
