@@ -42,6 +42,15 @@ def test_one_line(local: Project, words: list[str], status: int, says: str) -> N
         assert result.err.count("\n") == 1
 
 
+def test_a_broker_that_is_away_is_one_line(local: Project) -> None:
+    result = local.command(
+        "publish", local.invites, '{"email": "x", "team": 7}', "--broker", "amqp://guest@127.0.0.1:1/"
+    )
+    assert (result.status, result.out) == (1, "")
+    assert "127.0.0.1:1" in result.err
+    assert result.err.count("\n") == 1, result.err
+
+
 def test_what_is_not_json_is_refused(local: Project) -> None:
     result = local.command("publish", local.invites, "{team: 7}")
     assert (result.status, result.out) == (1, "")

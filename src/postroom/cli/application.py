@@ -21,6 +21,10 @@ def settings_for(args: Any) -> Settings:
 def broker_for(args: Any) -> Broker:
     """The broker a command speaks to. Where an application is given it is imported, so that its settings and
     queues are known. Raises PostroomError."""
+    import logging  # --help does without
+
+    # What goes wrong is told in the command's one line; logged to nobody in particular it would be another one.
+    logging.getLogger("postroom").addHandler(logging.NullHandler())
     current = settings_for(args)
     if current.app is not None:
         from postroom.operate.application import load

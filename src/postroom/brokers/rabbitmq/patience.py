@@ -6,13 +6,12 @@ from typing import Final
 from postroom.brokers.base import InHandLimit
 
 DEFAULT: Final = 1800.0  # seconds: its consumer_timeout where nobody has set it, which no client can read
-LIFTED: Final = (3, 12)  # since then a consumer states its own
+LIFTED: Final = (4, 3)  # since then a consumer may state its own, which 3.10.8 and 4.0.5 ignore
 
 _SETTING: Final = (
     "set consumer_timeout in rabbitmq.conf to more milliseconds than a job takes (consumer_timeout = 86400000 is a"
-    " day), and restart the node"
+    " day) and restart the node, or, from RabbitMQ 3.12 on, set a policy with consumer-timeout"
 )
-
 ADVICE: Final = (
     f". A job took longer than that. It goes on, and its outcome counts when the event comes back; {_SETTING}"
 )

@@ -18,7 +18,7 @@ from .receiving import Taken
 TOGETHER: Final = 100  # acknowledgements that are sent at once without waiting for more
 GATHERING: Final = 0.005  # seconds in which acknowledgements are gathered
 # Milliseconds, 24 days, the most that every version takes: how long a job may run is decided by its own time limit.
-# Known since 3.12; an older one ignores it (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout).
+# What does not know it ignores it: see ``patience``.
 CONSUMER_TIMEOUT: Final = 2**31 - 1
 LONGEST_PAUSE: Final = 15.0  # between attempts to take from a queue that cannot be taken from
 SOUND: Final = 5.0  # seconds after which a subscription that is lost counts as the first in a row
