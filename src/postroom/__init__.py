@@ -1,6 +1,7 @@
 """Postroom: queues for the work that a web application must not make its users wait for."""
 
 from postroom.publish.publish import aqueue_json_publish, queue_json_publish, queue_json_publish_many
+from postroom.publish.request import aqueue_json_request, queue_json_request
 from postroom.queues.assign import assign_queue
 from postroom.queues.middleware import around_consume, around_publish
 from postroom.queues.queue import Queue
@@ -19,6 +20,7 @@ __all__ = [
     "TimeLimitReached",
     "Worker",
     "aqueue_json_publish",
+    "aqueue_json_request",
     "around_consume",
     "around_publish",
     "assign_queue",
@@ -27,6 +29,7 @@ __all__ = [
     "current_events",
     "queue_json_publish",
     "queue_json_publish_many",
+    "queue_json_request",
 ]
 
 __version__ = "0.1.0"

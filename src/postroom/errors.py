@@ -53,6 +53,21 @@ class PublishUnknown(PublishError):
     """
 
 
+class RequestFailed(PostroomError):
+    """The worker raised, and this is its answer to a request: ``error`` is the exception's name, with its module
+    unless it is Python's or Postroom's own ("ValueError", "shop.errors.NoSuchUser"), and ``text`` its message.
+    """
+
+    def __init__(self, message: str, error: str = "", text: str = "") -> None:
+        super().__init__(message)
+        self.error = error
+        self.text = text
+
+
+class NoReply(PostroomError, TimeoutError):
+    """No reply came to a request. It may have run, may be running, or may never run."""
+
+
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """The end of an error sentence that names the words of ``known`` closest to ``word``, best first."""
     from difflib import get_close_matches  # for mistakes only

@@ -11,7 +11,7 @@ import pytest
 from postroom import Queue, aqueue_json_publish, queue_json_publish, queue_json_publish_many
 from postroom.errors import NotPublished, PostroomError, PublishUnknown, UnknownQueue, WrongPayload
 from postroom.publish import door
-from postroom.publish.publish import MOST_HEADERS
+from postroom.publish.checks import MOST_HEADERS
 from postroom.queues import middleware
 from postroom.wire import headers as h
 from postroom.wire.message import Message

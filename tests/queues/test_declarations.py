@@ -111,7 +111,7 @@ def test_what_cannot_be_a_worker() -> None:
     class Unfinished(Worker[Any]): ...
 
     class Lazy(Worker[Any]):
-        async def consume(self, event: Any) -> None: ...  # type: ignore[override]
+        async def consume(self, event: Any) -> None: ...
 
     class Yields(BatchWorker[Any]):
         def consume_batch(self, events: list[Any]) -> Iterator[int]:  # type: ignore[override]

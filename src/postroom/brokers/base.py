@@ -13,9 +13,11 @@ from msgspec import Struct
 
 from postroom.errors import BrokerError
 from postroom.wire.message import Headers, Message
+from postroom.wire.reply import Reply
 
 if TYPE_CHECKING:
-    import asyncio  # who only publishes does not pay for it
+    import asyncio  # who only publishes does not pay for these
+    from concurrent.futures import Future
 
 DEAD_SUFFIX = ".dead"
 
@@ -132,6 +134,11 @@ class Hold(Protocol):
         """Moves the event to the queue's dead letters with these headers, confirmed before it leaves.
         False as in ``reschedule``."""
 
+    async def reply(self, delivery: Delivery, reply: Reply) -> None:
+        """Sends the reply to a request, which may be void meanwhile, to the address in its header. Returns when it is
+        on its way, ahead of the acknowledgement that follows; it is not confirmed, and where it cannot be sent that
+        is logged: whoever waits for it has a deadline."""
+
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """These were not started: back to their queue, to where they were, and nothing counted where the
         broker allows that. Returns at once."""
@@ -167,6 +174,12 @@ class Broker(Protocol):
         """Returns when all messages are safe on disk, within ``timeout`` seconds, in order; declares the
         queue where it does not exist. ``delay``: seconds until they are due. Raises NotPublished or
         PublishUnknown, which name the unpublished; PublishUnknown if for any of them it is unknown."""
+
+    def request(self, queue: str, message: Message, timeout: float, reply: "Future[Reply]") -> None:
+        """Publishes a request, with the address for its reply in its headers, within ``timeout`` seconds.
+
+        ``reply`` gets the first reply, and later ones are dropped; or NotPublished or PublishUnknown, where that is
+        not raised here; or NoReply when none can come any more. Cancelled, it is forgotten."""
 
     def hold(self, loop: "asyncio.AbstractEventLoop", listener: Listener, name: str) -> Hold:
         """A consumer's grip, not yet open. ``name`` tells people whose it is."""

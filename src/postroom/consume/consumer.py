@@ -21,6 +21,7 @@ from postroom.execute.protocol import (
     GaveBack,
     QueueDeclaration,
     Ready,
+    Replied,
     Start,
     StartFailed,
     Up,
@@ -243,6 +244,8 @@ class Consumer:
             self._hearing.done(self._team_of(child), child, message)
         elif isinstance(message, Failed):
             self._hearing.failed(self._team_of(child), child, message)
+        elif isinstance(message, Replied):
+            self._hearing.replied(self._team_of(child), child, message)
         elif isinstance(message, GaveBack):
             self._hearing.gave_back(self._team_of(child), child, message)
 

@@ -5,7 +5,7 @@ import asyncio
 from msgspec import Struct
 
 from postroom.brokers.base import Delivery, Hold
-from postroom.execute.protocol import Failed
+from postroom.execute.protocol import Failed, Replied
 from postroom.policy.verdict import Ack
 from postroom.wire import headers as h
 
@@ -63,6 +63,14 @@ class Desk:
             lane, delivery, void = entry
             self._forget_running(delivery)
             self.settlement.failed(delivery, void, message, child.lanes[lane])
+
+    def replied(self, child: Child, message: Replied) -> None:
+        """This one was a request, and is consumed."""
+        entry = child.settled(message.seq)
+        if entry is not None:
+            _, delivery, void = entry
+            self._forget_running(delivery)
+            self.settlement.replied(delivery, void, message)
 
     def crashed(self, delivery: Delivery, void: bool, how: str) -> None:
         """This one killed its executor."""

@@ -3,7 +3,7 @@
 import sys
 
 from postroom.brokers.base import Delivery
-from postroom.execute.protocol import Done, Failed, GaveBack
+from postroom.execute.protocol import Done, Failed, GaveBack, Replied
 
 from .child import Child
 from .desk import Desk
@@ -30,6 +30,13 @@ class Hearing:
     def failed(self, team: Team, child: Child, message: Failed) -> None:
         """This one is not."""
         self._desk.failed(child, message)
+        self._went_on(team, child, message.lane, message.seconds, 1)
+
+    def replied(self, team: Team, child: Child, message: Replied) -> None:
+        """This request is consumed."""
+        if self._each:
+            self._tell(child, [message.seq], f" {1000 * message.seconds:.3g} ms")
+        self._desk.replied(child, message)
         self._went_on(team, child, message.lane, message.seconds, 1)
 
     def finished(self, child: Child) -> None:

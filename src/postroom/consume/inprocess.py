@@ -16,7 +16,7 @@ from postroom.brokers.base import Delivery
 from postroom.brokers.connect import connect
 from postroom.execute.declare import declare
 from postroom.execute.inline import Inline
-from postroom.execute.protocol import Failed, QueueDeclaration, Start
+from postroom.execute.protocol import Failed, QueueDeclaration, Replied, Start
 from postroom.policy.verdict import Ack
 from postroom.queues import registry
 from postroom.wire.headers import KEY
@@ -67,14 +67,16 @@ class _Feeder:
         self._intakes[delivery.queue].add(delivery)
         self._loop.call_soon(self._feed)
 
-    def settle(self, outcomes: list[tuple[Delivery, Failed | None]]) -> None:
+    def settle(self, outcomes: list[tuple[Delivery, Failed | Replied | None]]) -> None:
         async def settle() -> None:
-            for delivery, failed in outcomes:
-                if failed is None:
+            for delivery, other in outcomes:
+                if other is None:
                     self._settlement.carry_out(delivery, Ack(), False, quiet=True)
-            for delivery, failed in outcomes:
-                if failed is not None:
-                    self._settlement.failed(delivery, False, failed, self._intakes[delivery.queue].declaration)
+            for delivery, other in outcomes:
+                if isinstance(other, Failed):
+                    self._settlement.failed(delivery, False, other, self._intakes[delivery.queue].declaration)
+                elif other is not None:
+                    self._settlement.replied(delivery, False, other)
             self._busy = False
             self._feed()
 
@@ -150,8 +152,8 @@ def run(app: str, queues: list[str] | None, flags: dict[str, str], tell: Callabl
     feeder.open()
     while (job := feeder.jobs.get()) is not None:
         outcomes = inline.consume(*job)
-        for delivery, failed in outcomes:
-            tell(f"{delivery.queue} {delivery.message.id} {'ok' if failed is None else failed.error}")
+        for delivery, other in outcomes:
+            tell(f"{delivery.queue} {delivery.message.id} {other.error if isinstance(other, Failed) else 'ok'}")
         feeder.settle(outcomes)
     feeder.close()
     inline.stop()

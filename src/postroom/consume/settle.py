@@ -9,7 +9,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from postroom.brokers.base import Delivery, Hold
-from postroom.execute.protocol import Failed, QueueDeclaration
+from postroom.execute.protocol import Failed, QueueDeclaration, Replied
+from postroom.policy import answer
 from postroom.policy.verdict import (
     Ack,
     Bury,
@@ -24,6 +25,7 @@ from postroom.policy.verdict import (
     too_large,
 )
 from postroom.wire import headers as h
+from postroom.wire.reply import Reply
 
 from .memory import Memory
 from .order import Order
@@ -57,32 +59,57 @@ class Settlement:
         )
         if failed.kind == "drop":
             log.warning("%s %s dropped: %s", delivery.queue, delivery.message.id, failed.error)
-        if failed.kind == "retry":
+        if failed.kind == "expired":
+            log.info("%s %s is not begun: %s", delivery.queue, delivery.message.id, failed.error)
+        if failed.kind == "retry" and isinstance(verdict, Reschedule):
             log.info(
                 "%s %s asked for a retry in %g s: %s", delivery.queue, delivery.message.id, failed.after, failed.error
             )
-        self.carry_out(delivery, verdict, void, quiet=failed.kind == "retry")
+        reply = answer.after_failure(failed.kind, failed.error, verdict)
+        self.carry_out(delivery, verdict, void, quiet=failed.kind == "retry", reply=reply)
+
+    def replied(self, delivery: Delivery, void: bool, replied: Replied) -> None:
+        """A request is consumed."""
+        self.carry_out(delivery, Ack(), void, reply=Reply({}, replied.body))
 
     def crashed(self, delivery: Delivery, void: bool, how: str, declared: QueueDeclaration) -> None:
         """Its executor died of it."""
-        self.carry_out(delivery, after_crash(delivery.message, how, _limits(declared), _moment()), void)
+        verdict = after_crash(delivery.message, how, _limits(declared), _moment())
+        self.carry_out(delivery, verdict, void, reply=answer.after_burial("Crashed", verdict))
 
     def too_large(self, delivery: Delivery, most: int) -> None:
         """Larger than its queue allows."""
-        self.carry_out(delivery, too_large(delivery.message, most, _moment()), False)
+        verdict = too_large(delivery.message, most, _moment())
+        self.carry_out(delivery, verdict, False, reply=answer.after_burial("TooLarge", verdict))
 
     def suspect(self, delivery: Delivery, delay: float = 0.0) -> None:
         """Marked, or given back marked: nothing counted."""
         self.carry_out(delivery, suspected(delivery.message, delay), False, quiet=True)
 
-    def carry_out(self, delivery: Delivery, verdict: Verdict, void: bool, quiet: bool = False) -> None:
-        """Does as the verdict says, or remembers it for when the event comes back."""
+    def carry_out(
+        self, delivery: Delivery, verdict: Verdict, void: bool, quiet: bool = False, reply: Reply | None = None
+    ) -> None:
+        """Does as the verdict says, or remembers it for when the event comes back; where the event is a request, once
+        ``reply`` is on its way."""
         order = self._order_of(delivery)
         if order is not None and isinstance(verdict, Reschedule):
             verdict = in_place(delivery.message, verdict, _moment())
             quiet = quiet and isinstance(verdict, Reschedule)
         if not quiet:
             _tell(delivery, verdict)
+        if reply is not None and h.REPLY_TO in delivery.message.headers:
+            self._start(self._answer(delivery, verdict, void, reply))
+        else:
+            self._settle(delivery, verdict, void)
+
+    async def _answer(self, delivery: Delivery, verdict: Verdict, void: bool, reply: Reply) -> None:
+        if h.ERROR in reply.headers:
+            log.info("%s %s is answered with %s", delivery.queue, delivery.message.id, reply.headers[h.ERROR])
+        await self._hold.reply(delivery, reply)
+        self._settle(delivery, verdict, void)
+
+    def _settle(self, delivery: Delivery, verdict: Verdict, void: bool) -> None:
+        order = self._order_of(delivery)
         if void:
             self._memory.remember(delivery, verdict)
         elif isinstance(verdict, Ack):

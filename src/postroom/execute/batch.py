@@ -14,6 +14,7 @@ from .outcome import failure, rubbish
 from .page import FINISHED, IN_HAND, REPORTED, WAITING, Page
 from .protocol import Item
 from .report import Report
+from .request import refuse_request
 
 
 def consume_batch(lane: Lane, items: list[Item], page: Page, guard: Guard, report: Report) -> None:
@@ -51,6 +52,8 @@ def _decode(lane: Lane, item: Item, page: Page, guard: Guard, report: Report, go
         try:
             page.mark(item.seq, IN_HAND)
             guard.arm(item.seq)
+            if item.headers:
+                refuse_request(lane.name, item.headers)
             payload = lane.decode(item.body, item.headers)
         except BaseException as raised:  # noqa: BLE001 - a validator may raise anything
             error = raised

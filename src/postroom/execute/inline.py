@@ -10,7 +10,7 @@ from .batch import consume_batch
 from .guard import Guard
 from .lane import Lane
 from .page import Page, new_page_file
-from .protocol import Done, Failed, Item, Up
+from .protocol import Done, Failed, Item, Replied, Up
 from .report import Report
 from .single import consume_one
 from .tasks import AsyncLane
@@ -25,10 +25,10 @@ class Inline:
         self._said: list[Up] = []
         self._next_seq = 1
 
-    def consume(self, queue: str, deliveries: Sequence[Delivery]) -> list[tuple[Delivery, Failed | None]]:
+    def consume(self, queue: str, deliveries: Sequence[Delivery]) -> list[tuple[Delivery, Failed | Replied | None]]:
         """Consumes the deliveries of one queue on the calling thread, as one batch where its worker is for
-        batches. Returns each with what failed, or None. An async worker gets an event loop of its own, so it
-        cannot be called on a running one."""
+        batches. Returns each with what failed, or its reply if it is a request, or None. An async worker gets
+        an event loop of its own, so it cannot be called on a running one."""
         lane = self.lanes[queue]
         by_seq = {}
         items = []
@@ -54,12 +54,12 @@ class Inline:
         tasks.put(items)
         await tasks.drained()
 
-    def _outcomes(self, by_seq: dict[int, Delivery]) -> list[tuple[Delivery, Failed | None]]:
-        outcomes: list[tuple[Delivery, Failed | None]] = []
+    def _outcomes(self, by_seq: dict[int, Delivery]) -> list[tuple[Delivery, Failed | Replied | None]]:
+        outcomes: list[tuple[Delivery, Failed | Replied | None]] = []
         for message in self._said:
             if isinstance(message, Done):
                 outcomes += [(by_seq[seq], None) for seq in message.seqs]
-            elif isinstance(message, Failed):
+            elif isinstance(message, Failed | Replied):
                 outcomes.append((by_seq[message.seq], message))
         self._said.clear()
         return outcomes

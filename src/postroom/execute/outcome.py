@@ -6,6 +6,7 @@ import traceback
 from postroom.queues.signals import Bury, Drop, Retry
 
 from .protocol import Failed
+from .request import Expired
 
 MOST_ERROR = 1000
 MOST_TRACEBACK = 16_384
@@ -15,6 +16,8 @@ _OURS = os.path.dirname(__file__)  # noqa: PTH120
 
 def failure(lane: int, seq: int, error: BaseException, seconds: float) -> Failed:
     """The outcome of a consume that raised ``error`` after ``seconds``."""
+    if isinstance(error, Expired):
+        return Failed(lane, seq, "expired", _text(error), "", 0.0, seconds)
     if isinstance(error, Retry):
         return Failed(lane, seq, "retry", _text(error), "", error.after, seconds)
     if isinstance(error, Bury):

@@ -97,7 +97,8 @@ class Failed(Struct, tag=8, array_like=True):
     """Up: not consumed. ``kind`` is one of:
 
     failed: it raised; rubbish: it cannot be decoded; newer: likewise, and its version is newer than ours;
-    retry, bury, drop: the worker raised the signal of that name. ``after`` is the retry's delay in seconds.
+    retry, bury, drop: the worker raised the signal of that name. ``after`` is the retry's delay in seconds;
+    expired: a request that was not begun, as nobody waits for its reply any more.
     """
 
     lane: int
@@ -106,6 +107,15 @@ class Failed(Struct, tag=8, array_like=True):
     error: str
     traceback: str
     after: float
+    seconds: float
+
+
+class Replied(Struct, tag=12, array_like=True):
+    """Up: a request is consumed, and this is its reply, as JSON. Up at once: it must not be taken for done before."""
+
+    lane: int
+    seq: int
+    body: bytes
     seconds: float
 
 
@@ -126,7 +136,7 @@ class Recall(Struct, tag=11, array_like=True):
 
 
 Down = Start | Serve | Work | Stop | Recall
-Up = Declared | StartFailed | Ready | Done | Failed | GaveBack
+Up = Declared | StartFailed | Ready | Done | Failed | Replied | GaveBack
 
 _encode = msgspec.msgpack.Encoder().encode
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from .protocol import Done, Failed, Up
+from .protocol import Done, Failed, Replied, Up
 
 MOST = 100
 LONGEST = 0.005
@@ -38,9 +38,16 @@ class Report:
 
     def failed(self, failed: Failed) -> None:
         """This one is not."""
+        self._at_once(failed)
+
+    def replied(self, replied: Replied) -> None:
+        """This one is, and was a request."""
+        self._at_once(replied)
+
+    def _at_once(self, outcome: Failed | Replied) -> None:
         with self._lock:
             self._flush()
-            self._send(failed)
+            self._send(outcome)
 
     def flush(self) -> None:
         """Sends up what is left."""

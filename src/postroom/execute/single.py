@@ -6,13 +6,15 @@ from postroom.queues.middleware import consuming
 from postroom.queues.signals import TimeLimitReached
 from postroom.wire.event import event_of, in_hand
 from postroom.wire.message import Message
+from postroom.wire.reply import encoded
 
 from .guard import Guard
 from .lane import Lane, Undecodable, refuse_what_never_ran
 from .outcome import failure, rubbish
 from .page import FINISHED, IN_HAND, REPORTED, Page
-from .protocol import Item
+from .protocol import Item, Replied
 from .report import Report
+from .request import is_request
 
 
 def consume_one(lane: Lane, item: Item, page: Page, guard: Guard, report: Report, idle: bool) -> None:
@@ -25,6 +27,7 @@ def consume_one(lane: Lane, item: Item, page: Page, guard: Guard, report: Report
             # Decoding runs the application's code too (upgrade, validators), so it is limited, and blamed, likewise.
             page.mark(seq, IN_HAND)
             started = guard.arm(seq)
+            asked = bool(item.headers) and is_request(item.headers)
             payload = lane.decode(item.body, item.headers)
             event = event_of(lane.name, Message(item.id, item.body, item.headers, item.published))
             token = in_hand.set((event,))
@@ -36,6 +39,7 @@ def consume_one(lane: Lane, item: Item, page: Page, guard: Guard, report: Report
                     returned = lane.consume(payload)
             if returned is not None:
                 refuse_what_never_ran(returned)
+            reply = encoded(returned) if asked else None
         except Undecodable as undecodable:
             guard.disarm()
             report.failed(rubbish(lane.number, seq, str(undecodable), undecodable.newer))
@@ -46,6 +50,11 @@ def consume_one(lane: Lane, item: Item, page: Page, guard: Guard, report: Report
             error = raised
         else:
             guard.disarm()
+            if reply is not None:
+                in_hand.reset(token)
+                report.replied(Replied(lane.number, seq, reply, time.monotonic() - started))
+                page.mark(seq, REPORTED)
+                return
             page.mark(seq, FINISHED)
             in_hand.reset(token)
             now = time.monotonic()

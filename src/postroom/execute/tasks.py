@@ -9,13 +9,15 @@ from postroom.queues.middleware import consuming
 from postroom.queues.signals import TimeLimitReached
 from postroom.wire.event import event_of, in_hand
 from postroom.wire.message import Message
+from postroom.wire.reply import encoded
 
 from .guard import Guard
 from .lane import Lane, Undecodable
 from .outcome import failure, rubbish
 from .page import FINISHED, IN_HAND, REPORTED, Page
-from .protocol import Item
+from .protocol import Item, Replied
 from .report import Report
+from .request import is_request
 
 
 class AsyncLane:
@@ -86,19 +88,23 @@ class AsyncLane:
         guard.interrupt = lambda: (self._loop.call_soon_threadsafe(task.cancel), None)[1]
         started = time.monotonic()
         error: BaseException | None = None
+        reply: bytes | None = None
         try:
             # Decoding runs the application's code too (upgrade, validators), so it is blamed likewise.
             self._page.mark(seq, IN_HAND)
             started = guard.arm(seq)
+            asked = bool(item.headers) and is_request(item.headers)
             payload = lane.decode(item.body, item.headers)
             event = event_of(lane.name, Message(item.id, item.body, item.headers, item.published))
             in_hand.set((event,))
             around = consuming(lane.name, (event,))
             if around is None:
-                await lane.consume(payload)
+                returned = await lane.consume(payload)
             else:
                 with around:
-                    await lane.consume(payload)
+                    returned = await lane.consume(payload)
+            if asked:
+                reply = encoded(returned)
         except Undecodable as undecodable:
             guard.disarm()
             self._report.failed(rubbish(lane.number, seq, str(undecodable), undecodable.newer))
@@ -108,7 +114,10 @@ class AsyncLane:
         except BaseException as raised:  # noqa: BLE001 - whatever a worker raises is its failure
             error = raised
         late = guard.disarm()
-        if error is None:
+        if reply is not None:
+            self._report.replied(Replied(lane.number, seq, reply, time.monotonic() - started))
+            self._page.mark(seq, REPORTED)
+        elif error is None:
             self._page.mark(seq, FINISHED)
             now = time.monotonic()
             self._report.done([seq], now - started, now, not self._waiting)

@@ -1,5 +1,7 @@
 """What becomes of an event after its outcome."""
 
+import math
+
 from msgspec import Struct
 
 from postroom.wire import headers as h
@@ -52,8 +54,13 @@ def after_failure(
 ) -> Verdict:
     """The verdict on an event that was not consumed; ``kind`` is that of ``protocol.Failed``."""
     headers = message.headers
-    if kind == "drop":
+    if kind in ("drop", "expired"):
         return Ack()
+    if h.REPLY_TO in headers:
+        if kind not in ("retry", "bury"):
+            return Ack()  # its error is the answer
+        if kind == "retry" and moment.now + after >= (h.moment(headers, h.DEADLINE) or math.inf):
+            return Ack()
     if kind == "retry":
         return Reschedule(h.rescheduled(headers), after)
     if kind == "bury":
@@ -122,4 +129,5 @@ def suspected(message: Message, delay: float = 0.0) -> Reschedule:
 
 def buried(headers: Headers, reason: str, traceback: str, moment: Moment) -> Bury:
     """To the dead letters, for ``reason``."""
-    return Bury(h.rescheduled(headers, died=moment.now, reason=reason, traceback=traceback, host=moment.host))
+    kept = h.unasked(headers)
+    return Bury(h.rescheduled(kept, died=moment.now, reason=reason, traceback=traceback, host=moment.host))

@@ -2,12 +2,17 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from postroom.brokers.base import Broker
 from postroom.brokers.connect import connect
 from postroom.queues.middleware import publishing
 from postroom.settings import changes, settings
 from postroom.wire.message import Message
+from postroom.wire.reply import Reply
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future  # only who requests pays for it
 
 Route = Callable[[str, Sequence[Message], float], None]
 
@@ -42,6 +47,18 @@ def publish_now(queue: str, messages: Sequence[Message], delay: float) -> None:
     else:
         with around:
             here.publish(queue, messages, delay, _timeout)
+
+
+def request(queue: str, message: Message, timeout: float, reply: "Future[Reply]") -> None:
+    """Publishes a request at once, whatever way is set: who waits for a reply cannot wait for a commit first.
+    ``reply`` gets what comes, as ``Broker.request`` says."""
+    here = broker()
+    around = publishing(queue, [message])
+    if around is None:
+        here.request(queue, message, min(timeout, _timeout), reply)
+    else:
+        with around:
+            here.request(queue, message, min(timeout, _timeout), reply)
 
 
 _route: Route = publish_now

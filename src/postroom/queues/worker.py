@@ -18,9 +18,10 @@ class Worker(ABC, Generic[P]):
         return
 
     @abstractmethod
-    def consume(self, event: P) -> None:
+    def consume(self, event: P) -> object:
         """Does the work. Returning acknowledges the event; any exception is a failed attempt, except
-        ``Retry``, ``Bury`` and ``Drop``, which say what shall happen."""
+        ``Retry``, ``Bury`` and ``Drop``, which say what shall happen. To a request, what is returned, or the
+        exception, is the reply."""
 
 
 class BatchWorker(ABC, Generic[P]):

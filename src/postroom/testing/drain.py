@@ -9,12 +9,14 @@ from postroom.brokers.memory import MemoryBroker
 from postroom.errors import PostroomError
 from postroom.execute.inline import Inline
 from postroom.execute.lane import Lane
-from postroom.execute.protocol import Failed
+from postroom.execute.protocol import Failed, Replied
+from postroom.policy import answer
 from postroom.policy.verdict import Ack, Limits, Moment, Reschedule, after_failure, in_place
 from postroom.queues import registry
 from postroom.queues.assign import Assignment
 from postroom.wire.event import current_events
 from postroom.wire.headers import key
+from postroom.wire.reply import Reply
 
 from .application import django_is_used
 from .drained import Drained
@@ -29,10 +31,13 @@ class NotConsumed(PostroomError):
 
 
 class Drain:
-    """One drain. ``commit`` is called whenever the test's code has run."""
+    """One drain, of one queue alone if ``only`` names it. ``commit`` is called whenever the test's code has run."""
 
-    def __init__(self, broker: MemoryBroker, raises: bool, commit: Callable[[], None]) -> None:
+    def __init__(
+        self, broker: MemoryBroker, raises: bool, commit: Callable[[], None], only: str | None = None
+    ) -> None:
         self._broker = broker
+        self._only = only
         self._raises = raises
         self._commit = commit
         self._drained = Drained()
@@ -61,7 +66,7 @@ class Drain:
                 self._in_place.remove(retry)
                 self._consume(retry[1], [retry[2]])
                 return True
-        for name, assignment in registry.assignments().items():
+        for name, assignment in self._assignments().items():
             size = assignment.options.batch_size if assignment.kind == "batch" else 1
             deliveries = self._broker.take(name, size)
             if deliveries:
@@ -71,7 +76,7 @@ class Drain:
 
     def _advance(self) -> bool:
         """Moves the clock on to where something is due. False if nothing is delayed."""
-        names = list(registry.assignments())
+        names = list(self._assignments())
         step = FIRST_STEP
         while self._in_place or any(self._broker.figures(name).delayed for name in names):
             # Small steps first, so that what is due earlier is consumed earlier.
@@ -84,6 +89,9 @@ class Drain:
                 return True
         return any(self._broker.free(name) for name in names)
 
+    def _assignments(self) -> dict[str, Assignment]:
+        return {name: each for name, each in registry.assignments().items() if self._only in (None, name)}
+
     def _consume(self, assignment: Assignment, deliveries: list[Delivery]) -> None:
         name = assignment.queue.name
         if name not in self._inlines:
@@ -93,6 +101,11 @@ class Drain:
         first: BaseException | None = None
         for delivery, failed in self._inlines[name].consume(name, deliveries):
             if failed is None:
+                self._broker.ack([delivery])
+                self._drained.done += 1
+                continue
+            if isinstance(failed, Replied):
+                self._broker.reply(delivery, Reply({}, failed.body))
                 self._broker.ack([delivery])
                 self._drained.done += 1
                 continue
@@ -116,16 +129,16 @@ class Drain:
             if len(events) == 1:
                 errors[events[0].id] = error
 
-        def watched(payload: Any) -> None:
+        def watched(payload: Any) -> Any:
             try:
-                consume(payload)
+                return consume(payload)
             except BaseException as error:
                 keep(error)
                 raise
 
-        async def watched_async(payload: Any) -> None:
+        async def watched_async(payload: Any) -> Any:
             try:
-                await consume(payload)
+                return await consume(payload)
             except BaseException as error:
                 keep(error)
                 raise
@@ -150,14 +163,17 @@ class Drain:
         ordered = queue.order is not None and key(delivery.message.headers) is not None
         if ordered and isinstance(verdict, Reschedule):
             verdict = in_place(delivery.message, verdict, moment)
+        reply = answer.after_failure(failed.kind, failed.error, verdict)
+        if reply is not None:
+            self._broker.reply(delivery, reply)
         drained = self._drained
         if failed.kind == "retry":
             drained.retried += 1
-        elif failed.kind not in ("bury", "drop"):
+        elif failed.kind not in ("bury", "drop", "expired"):
             drained.failed += 1
         if isinstance(verdict, Ack):
             self._broker.ack([delivery])
-            drained.dropped += 1
+            drained.dropped += failed.kind in ("drop", "expired")
         elif ordered and isinstance(verdict, Reschedule):
             delivery.message.headers = verdict.headers
             self._in_place.append((moment.now + verdict.delay, assignment, delivery))

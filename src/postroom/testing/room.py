@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar, overload
 
 from postroom.brokers.memory import MemoryBroker
-from postroom.errors import PostroomError
+from postroom.errors import NoReply, PostroomError
 from postroom.queues import registry
 from postroom.queues.middleware import around_publish
 from postroom.queues.queue import Queue
@@ -70,6 +70,14 @@ class Room:
             return await sync_to_async(self.drain)(raises)
         return await asyncio.to_thread(self.drain, raises)
 
+    def answer(self, queue: str, identity: str) -> None:
+        """A request of the code under test: its queue is drained here and now. A worker's error is its answer."""
+        load_workers()
+        Drain(self._broker, False, self._transaction.commit, only=queue).run()
+        self._broker.unanswered(
+            identity, NoReply(f"the queue {queue!r} has no worker in this test, or it is paused: nobody can reply")
+        )
+
     def record(self, queue: str, messages: list[Message]) -> None:
         """These were published."""
         self._published += [(queue, message.body) for message in messages]
@@ -105,10 +113,12 @@ def open_room() -> Iterator[Room]:
     before = os.environ.get(VARIABLE)
     _set_broker(URL)
     _room = Room(broker)
+    broker.when_asked(_room.answer)
     try:
         yield _room
     finally:
         _room = None
+        broker.when_asked(None)
         _set_broker(before)
         broker.reset()
 

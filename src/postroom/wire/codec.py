@@ -50,7 +50,7 @@ class Codec(Generic[P]):
         except (BadBody, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise WrongPayload(f"the payload for queue {queue!r} is not a {_name(self.type)}: {error}") from error
         # JSON has no NaN: msgspec writes null, which would arrive as something else than was sent.
-        if b"null" in body and _has_nan(payload):
+        if b"null" in body and has_nan(payload):
             raise WrongPayload(f"the payload for queue {queue!r} holds NaN or infinity, which JSON cannot carry")
         return body
 
@@ -101,17 +101,18 @@ def _is_pydantic(type: Any) -> bool:
     return pydantic is not None and isinstance(type, pydantic.BaseModel.__class__)
 
 
-def _has_nan(value: Any) -> bool:
+def has_nan(value: Any) -> bool:
+    """Whether a number is in it that JSON cannot carry."""
     if isinstance(value, float):
         return not math.isfinite(value)
     if isinstance(value, dict):
-        return any(map(_has_nan, value.values()))
+        return any(map(has_nan, value.values()))
     if isinstance(value, list | tuple | set | frozenset):
-        return any(map(_has_nan, value))
+        return any(map(has_nan, value))
     if hasattr(value, "model_dump"):
-        return _has_nan(value.model_dump())
+        return has_nan(value.model_dump())
     if hasattr(value, "__struct_fields__") or hasattr(value, "__dataclass_fields__"):
-        return _has_nan(msgspec.to_builtins(value))
+        return has_nan(msgspec.to_builtins(value))
     return False
 
 

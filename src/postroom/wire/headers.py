@@ -20,12 +20,18 @@ SUSPECT: Final = "postroom-suspect"  # came back twice without any outcome: runs
 HELD: Final = "postroom-held"  # seconds since the epoch: since when it is retried in place, its followers waiting
 LAST_ERROR: Final = "postroom-last-error"  # one line: type and message of the latest failure
 
+REPLY_TO: Final = "postroom-reply-to"  # where its worker's answer is awaited: it is a request
+CORRELATION: Final = "postroom-correlation-id"  # what the answer is to name, if not the event's id
+DEADLINE: Final = "postroom-deadline"  # seconds since the epoch: afterwards nobody waits for the answer
+ERROR: Final = "postroom-error"  # on a reply that is one: the exception's name
+
 DIED: Final = "postroom-died"  # seconds since the epoch; on dead letters only, as are the rest
 REASON: Final = "postroom-reason"  # a sentence: why it was buried
 TRACEBACK: Final = "postroom-traceback"
 HOST: Final = "postroom-host"  # where it was buried
 
 _OF_A_DEATH: Final = (DIED, REASON, TRACEBACK, HOST)
+_OF_A_REQUEST: Final = (REPLY_TO, CORRELATION, DEADLINE)
 _OF_THE_PAST: Final = (ATTEMPTS, CRASHES, FIRST_FAILED, SUSPECT, HELD, LAST_ERROR)
 
 
@@ -70,6 +76,11 @@ def rescheduled(headers: Mapping[str, Header], **changes: Header) -> Headers:
     for name, value in changes.items():
         fresh[PREFIX + name.replace("_", "-")] = value
     return fresh
+
+
+def unasked(headers: Mapping[str, Header]) -> Headers:
+    """Headers for a request that has been answered and stays, as a dead letter: it is none any more."""
+    return {name: value for name, value in headers.items() if name not in _OF_A_REQUEST}
 
 
 def revived(headers: Mapping[str, Header]) -> Headers:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from postroom.brokers.base import Broker, Delivery, Hold
 from postroom.brokers.memory.hold import MemoryHold
 from postroom.wire.message import Headers
+from postroom.wire.reply import Reply
 
 PATIENCE = 15.0
 """Seconds until a condition that is awaited counts as never met."""
@@ -110,6 +111,9 @@ class Consumer:
 
     def wait_regained(self, times: int = 1) -> None:
         self._wait(lambda: self._regained >= times, "told that the hold is regained")
+
+    def reply(self, delivery: Delivery, reply: Reply) -> None:
+        self._run(self._hold.reply(delivery, reply))
 
     def close(self) -> None:
         if self._open:

@@ -4,12 +4,18 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from postroom.brokers.base import Delivery, Fate, Figures, Listener
+from postroom.wire import headers as h
 from postroom.wire.message import Headers, Message
+from postroom.wire.reply import Reply
 
 from .hold import MemoryHold
 from .store import Store
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _stores: dict[str, Store] = {}
 _making = threading.Lock()
@@ -34,6 +40,14 @@ class MemoryBroker:
 
     def publish(self, queue: str, messages: Sequence[Message], delay: float, timeout: float) -> None:
         self._store.put(queue, messages, delay)
+
+    def request(self, queue: str, message: Message, timeout: float, reply: "Future[Reply]") -> None:
+        store = self._store
+        message.headers[h.REPLY_TO] = self.url
+        store.pending.add(queue, message.id, reply)
+        store.put(queue, [message], 0)
+        if store.asked is not None:
+            store.asked(queue, message.id)
 
     def hold(self, loop: asyncio.AbstractEventLoop, listener: Listener, name: str) -> MemoryHold:
         return MemoryHold(self._store, loop, listener)
@@ -136,6 +150,18 @@ class MemoryBroker:
     def bury(self, delivery: Delivery, headers: Headers) -> bool:
         """As ``Hold.bury``. False if the delivery was settled or lost before."""
         return self._store.bury(delivery, headers)
+
+    def reply(self, delivery: Delivery, reply: Reply) -> None:
+        """As ``Hold.reply``."""
+        self._store.pending.answer(delivery.message.id, reply)
+
+    def unanswered(self, identity: str, error: Exception) -> None:
+        """Fails the request, unless it has been answered."""
+        self._store.pending.fail(identity, error)
+
+    def when_asked(self, act: Callable[[str, str], None] | None) -> None:
+        """Has ``act`` called with the queue and the id of each request that is published at this URL."""
+        self._store.asked = act
 
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """As ``Hold.give_back``."""

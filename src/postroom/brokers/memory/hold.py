@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from postroom.brokers.base import Delivery, Listener
 from postroom.wire.message import Headers
+from postroom.wire.reply import Reply
 
 from .store import Store
 
@@ -46,6 +47,9 @@ class MemoryHold:
 
     async def bury(self, delivery: Delivery, headers: Headers) -> bool:
         return self._store.bury(delivery, headers)
+
+    async def reply(self, delivery: Delivery, reply: Reply) -> None:
+        self._store.pending.answer(delivery.message.id, reply)
 
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         self._store.give_back([delivery.tag for delivery in deliveries], counted=False)

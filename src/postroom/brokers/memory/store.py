@@ -10,6 +10,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from postroom.brokers.base import Delivery, Fate
+from postroom.brokers.pending import Pending
 from postroom.wire import headers as past
 from postroom.wire.message import Headers, Message
 
@@ -47,6 +48,7 @@ class Store:
     """All queues of one URL.
 
     ``in_hand`` has a new tag for each time an event is taken, so that settling it late finds nothing.
+    ``asked`` is called with the queue and the id of each request.
     The lock may be taken again by the thread that has it.
     """
 
@@ -56,6 +58,8 @@ class Store:
         self.queues: dict[str, Queue] = {}
         self.in_hand: dict[int, Event] = {}
         self.holders: list[Holder] = []
+        self.pending = Pending()
+        self.asked: Callable[[str, str], None] | None = None
         self._numbers = count(1)
 
     def queue(self, name: str) -> Queue:

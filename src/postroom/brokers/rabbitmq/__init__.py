@@ -10,16 +10,20 @@ from postroom.brokers.base import Fate, Figures, Hold, Listener
 from postroom.errors import BrokerError
 from postroom.settings import masked, rabbitmq_password
 from postroom.wire.message import Message
+from postroom.wire.reply import Reply
 
 from . import address, control, dead, migrate, pauses, topology
 from .connecting import connect
 from .consumer import RabbitMQHold
 from .io import Link, log
 from .publisher import Publisher
+from .requests import Requests
 
 __all__ = ["RabbitMQBroker"]
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from .management import Management
 
 T = TypeVar("T")
@@ -42,6 +46,7 @@ class RabbitMQBroker:
         self._secrets = secrets
         self._address = address.parse(url)
         self._publisher = Publisher(self._address, url, secrets)
+        self._requests = Requests(self._address, url, secrets)
         self._management: Management | None = None
         if management is not None:
             from . import management as api  # who only publishes does not pay for an HTTP client
@@ -53,6 +58,10 @@ class RabbitMQBroker:
 
     def publish(self, queue: str, messages: Sequence[Message], delay: float, timeout: float) -> None:
         self._publisher.publish(queue, messages, delay, timeout)
+
+    def request(self, queue: str, message: Message, timeout: float, reply: "Future[Reply]") -> None:
+        """Returns at once: ``reply`` tells also what goes wrong. When the connection is lost it gets NoReply."""
+        self._requests.request(queue, message, timeout, reply)
 
     def hold(self, loop: asyncio.AbstractEventLoop, listener: Listener, name: str) -> Hold:
         return RabbitMQHold(loop, listener, name, self._connect)
@@ -98,6 +107,7 @@ class RabbitMQBroker:
 
     def close(self) -> None:
         self._publisher.close()
+        self._requests.close()
 
     def _in_hand(self, queue: str) -> int | None:
         assert self._management is not None

@@ -7,7 +7,9 @@ from typing import Any, Final
 
 from postroom.brokers.base import Delivery, InHandLimit, Listener
 from postroom.errors import BrokerError, SettingsError
+from postroom.wire import headers as h
 from postroom.wire.message import Headers
+from postroom.wire.reply import Reply
 
 from . import delays, messages, patience, topology
 from .confirms import Outcome
@@ -391,6 +393,15 @@ class RabbitMQHold:
             return True
         self._lament(f"an event of {delivery.queue!r} cannot be put back: RabbitMQ answers {outcome.value}")
         return False
+
+    async def reply(self, delivery: Delivery, reply: Reply) -> None:
+        """As ``Hold.reply``."""
+        headers = delivery.message.headers
+        address, correlation = h.text(headers, h.REPLY_TO), h.text(headers, h.CORRELATION)
+        try:
+            await self._outbox.reply(address, correlation or delivery.message.id, reply)
+        except (BrokerError, SettingsError) as error:
+            log.warning("%s: the reply to %s cannot be sent: %s", delivery.queue, delivery.message.id, error)
 
     # The end
 

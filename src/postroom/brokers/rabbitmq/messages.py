@@ -5,8 +5,9 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from postroom.wire.headers import PREFIX
+from postroom.wire.headers import CORRELATION, PREFIX, REPLY_TO
 from postroom.wire.message import Header, Headers, Message, new_id
+from postroom.wire.reply import Reply
 
 from . import tables
 
@@ -28,6 +29,9 @@ _CORRELATION_ID, _REPLY_TO, _EXPIRATION, _MESSAGE_ID, _TIMESTAMP = 1 << 10, 1 <<
 _USER_ID = 1 << 4
 _SIZES: Final = {_DELIVERY_MODE: 1, _PRIORITY: 1, _TIMESTAMP: 8}  # in bytes; the others begin with their own
 _SENT = _FLAGS.pack(_CONTENT_TYPE | _HEADERS | _DELIVERY_MODE | _MESSAGE_ID | _TIMESTAMP)
+_ASKING = _FLAGS.pack(
+    _CONTENT_TYPE | _HEADERS | _DELIVERY_MODE | _CORRELATION_ID | _REPLY_TO | _MESSAGE_ID | _TIMESTAMP
+)
 _JSON = tables.short_text("application/json")
 _PERSISTENT = b"\x02"
 # What nearly every message of our own begins with: no header but the time, which follows. Then comes how it is kept,
@@ -54,7 +58,12 @@ def encode(message: Message, headers: Mapping[str, Header] | None = None) -> byt
         if not name.startswith(_OF_THE_BROKER):
             sent[name] = value
     sent[PUBLISHED] = float(message.published)
-    encoded = b"".join((_SENT, _JSON, tables.encode(sent), _PERSISTENT, bytes((len(identity),)), identity, seconds))
+    flags, address = _SENT, b""
+    if REPLY_TO in sent:  # travels as every AMQP program expects it
+        reply_to, correlation = str(sent.pop(REPLY_TO)), str(sent.pop(CORRELATION, message.id))
+        flags, address = _ASKING, tables.short_text(correlation) + tables.short_text(reply_to)
+    rest = (_PERSISTENT, address, bytes((len(identity),)), identity, seconds)
+    encoded = b"".join((flags, _JSON, tables.encode(sent), *rest))
     if len(encoded) > MAX_PROPERTIES:
         raise ValueError(f"the headers take {len(encoded):,} bytes: {MAX_PROPERTIES:,} is the limit")
     return encoded
@@ -93,7 +102,7 @@ def decode(properties: bytes, body: bytes) -> tuple[Message, int]:
         if plain is not None:
             return plain, 0
     try:
-        identity, headers, seconds = _read(properties)
+        identity, headers, seconds, _ = _read(properties)
     except (ValueError, IndexError, struct.error):
         identity, headers, seconds = "", {}, None
     returns = headers.get(RETURNS, 0)
@@ -141,12 +150,22 @@ def _is_the_brokers(name: str) -> bool:
     return name.startswith(_OF_THE_BROKER) or name in _RESERVED
 
 
+def decode_reply(properties: bytes, body: bytes) -> tuple[str, Reply]:
+    """A reply, and which request it answers. Never raises, as ``decode``."""
+    try:
+        _, headers, _, correlation = _read(properties)
+    except (ValueError, IndexError, struct.error):
+        headers, correlation = {}, ""
+    return correlation, Reply(headers, body)
+
+
 def identity(properties: bytes) -> str:
     """The message's id; empty where it has none."""
     return _read(properties)[0]
 
 
-def _read(properties: bytes) -> tuple[str, Headers, int | None]:
+def _read(properties: bytes) -> tuple[str, Headers, int | None, str]:
+    """The id, the headers, with the address for a reply among them, the time and the correlation id."""
     (flags,) = _FLAGS.unpack_from(properties)
     offset = 2
     headers: Headers = {}
@@ -161,13 +180,23 @@ def _read(properties: bytes) -> tuple[str, Headers, int | None]:
         offset += 1
     if flags & _PRIORITY:
         offset += 1
-    for flag in (_CORRELATION_ID, _REPLY_TO, _EXPIRATION):
-        if flags & flag:
-            offset += 1 + properties[offset]
+    correlation = ""
+    if flags & _CORRELATION_ID:
+        correlation, offset = _short(properties, offset)
+    if flags & _REPLY_TO:
+        headers[REPLY_TO], offset = _short(properties, offset)
+        headers[CORRELATION] = correlation
+    if flags & _EXPIRATION:
+        offset += 1 + properties[offset]
     identity = ""
     if flags & _MESSAGE_ID:
-        identity = properties[offset + 1 : offset + 1 + properties[offset]].decode("utf-8", "replace")
-        offset += 1 + properties[offset]
+        identity, offset = _short(properties, offset)
     if flags & _TIMESTAMP:
         (seconds,) = _SECONDS.unpack_from(properties, offset)
-    return identity, headers, seconds
+    return identity, headers, seconds, correlation
+
+
+def _short(properties: bytes, offset: int) -> tuple[str, int]:
+    """The short text there, and where it ends."""
+    end = offset + 1 + properties[offset]
+    return properties[offset + 1 : end].decode("utf-8", "replace"), end

@@ -4,9 +4,14 @@ on a connection that publishes, does not stop acknowledgements."""
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from pika import BasicProperties
+
+from postroom.errors import BrokerError
+from postroom.wire.reply import Reply
+
 from . import delays, topology
 from .confirms import ConfirmChannel, Outcome, Outgoing
-from .io import Link
+from .io import Channel, Link
 
 
 class Outbox:
@@ -17,6 +22,7 @@ class Outbox:
         self._lock = asyncio.Lock()
         self._link: Link | None = None
         self._channels: dict[str, ConfirmChannel] = {}  # of queues that are declared
+        self._replies: Channel | None = None
         self._ladder = False  # is declared
 
     async def send(
@@ -37,24 +43,43 @@ class Outbox:
         confirms.publish([Outgoing(identity, exchange, key, properties, body, settled)])
         return await verdict
 
+    async def reply(self, address: str, correlation: str, reply: Reply) -> None:
+        """Sends a reply, unconfirmed: where nobody awaits it any more, it is dropped. Raises BrokerError or
+        SettingsError when there is no connection."""
+        async with self._lock:
+            link = await self._linked()
+            if self._replies is None or not self._replies.open:
+                self._replies = await link.channel()
+            channel = self._replies
+        if link.blocked:  # written, it would wait here without bounds
+            raise BrokerError("RabbitMQ is low on memory or disk and has stopped all publishers")
+        properties = BasicProperties(
+            content_type="application/json", correlation_id=correlation, headers=reply.headers or None
+        )
+        channel.raw.basic_publish("", address, reply.body, properties)
+
     async def close(self) -> None:
         if self._link is not None:
             await self._link.close()
 
     async def _ready(self, queue: str, delayed: bool) -> ConfirmChannel:
         async with self._lock:
-            if self._link is None or not self._link.alive:
-                self._channels.clear()
-                self._ladder = False
-                self._link = await self._connect()
+            link = await self._linked()
             confirms = self._channels.get(queue)
             if confirms is None or not confirms.channel.open:
-                await self._declare(self._link, queue)
-                confirms = self._channels[queue] = await ConfirmChannel.on(self._link)
+                await self._declare(link, queue)
+                confirms = self._channels[queue] = await ConfirmChannel.on(link)
             if delayed and not self._ladder:
-                await delays.declare_ladder(self._link)
+                await delays.declare_ladder(link)
                 self._ladder = True
             return confirms
+
+    async def _linked(self) -> Link:
+        if self._link is None or not self._link.alive:
+            self._channels.clear()
+            self._ladder = False
+            self._link = await self._connect()
+        return self._link
 
     async def _declare(self, link: Link, queue: str) -> None:
         await topology.declare_exchanges(link)

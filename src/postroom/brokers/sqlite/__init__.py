@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 from postroom.brokers.base import Fate, Figures, Hold, Listener
 from postroom.errors import SettingsError
 from postroom.wire.message import Message
+from postroom.wire.reply import Reply
 
 from .control import Control
 from .publish import Publisher
+from .requests import Requests
 
 if TYPE_CHECKING:
-    import asyncio  # who only publishes does not pay for it
+    import asyncio  # who only publishes does not pay for these
+    from concurrent.futures import Future
 
 __all__ = ["SQLiteBroker"]
 
@@ -33,6 +36,7 @@ class SQLiteBroker:
         self._path = path.replace("//", "/", 1) if path.startswith("//") else path
         self._publisher = Publisher(self._path)
         self._control = Control(self._path)
+        self._requests = Requests(self._path, self._publisher)
 
     def declare(self, queue: str, ordered: bool = False) -> None:
         """Makes the queue where it does not exist."""
@@ -41,6 +45,10 @@ class SQLiteBroker:
     def publish(self, queue: str, messages: Sequence[Message], delay: float, timeout: float) -> None:
         """Returns when all messages are safe on disk, or raises NotPublished or PublishUnknown."""
         self._publisher.publish(queue, messages, delay, timeout)
+
+    def request(self, queue: str, message: Message, timeout: float, reply: "Future[Reply]") -> None:
+        """Returns when the request is safe on disk, or raises NotPublished or PublishUnknown."""
+        self._requests.request(queue, message, timeout, reply)
 
     def hold(self, loop: "asyncio.AbstractEventLoop", listener: Listener, name: str) -> Hold:
         """A consumer's grip, not yet open."""
@@ -94,5 +102,6 @@ class SQLiteBroker:
 
     def close(self) -> None:
         """Disconnects. The broker may be used again."""
+        self._requests.close()
         self._publisher.close()
         self._control.close()

@@ -1,16 +1,20 @@
 """The loop's side of a hold: it knows what is in hand, and passes orders to the keeper's thread."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 from postroom.brokers.base import Delivery, Listener
+from postroom.wire import headers as h
 from postroom.wire.message import Headers
+from postroom.wire.reply import Reply
 
 from .control import Control
 from .keeper import Keeper
-from .orders import Acknowledge, Bury, GiveBack, Replace, Subscribe
+from .orders import Acknowledge, Answer, Bury, GiveBack, Replace, Subscribe
 
 CLOSING = 5.0
+UNCLAIMED = 60.0  # seconds that a reply is kept where its request names no deadline
 
 
 class SQLiteHold:
@@ -64,6 +68,13 @@ class SQLiteHold:
         answer: asyncio.Future[bool] = self._loop.create_future()
         self._keeper.mailbox.put(Bury(self._epoch, delivery.queue, delivery.tag, headers, answer), hurry=True)
         return await answer
+
+    async def reply(self, delivery: Delivery, reply: Reply) -> None:
+        """Puts the reply where its caller looks for it, in a transaction ahead of the acknowledgement or with it."""
+        headers = delivery.message.headers
+        expires = h.moment(headers, h.DEADLINE) or time.time() + UNCLAIMED
+        caller, identity = h.text(headers, h.REPLY_TO), h.text(headers, h.CORRELATION) or delivery.message.id
+        self._keeper.mailbox.put(Answer(caller, identity, expires, reply), hurry=True)
 
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """These were not started: back to where they were, nothing counted."""

@@ -13,11 +13,11 @@ from contextlib import suppress
 
 from postroom.errors import BrokerError
 
-from . import claim, faults, liveness, wake
+from . import claim, faults, liveness, replies, wake
 from .connection import CommitUnknown, Handle
 from .liveness import Registered
 from .mailbox import Mailbox
-from .orders import Bury, Order, Replace, Subscribe, Subscription
+from .orders import Answer, Bury, Order, Replace, Subscribe, Subscription
 from .registration import Registration
 from .reports import Reporter, Reports
 from .schema import declare
@@ -185,8 +185,9 @@ class Keeper:
         renew = False
         try:
             # A claim that a power cut undoes leaves its events ready, which is what they are then: only what the
-            # loop has settled must be on disk.
-            with self._handle.transaction(PATIENCE, durable=bool(self._orders)) as connection:
+            # loop has settled must be on disk. A reply need not: its request is not acknowledged before it.
+            durable = not all(isinstance(order, Answer) for order in self._orders)
+            with self._handle.transaction(PATIENCE, durable=durable) as connection:
                 turn = Turn(connection, self._registration, self._subscriptions.values())
                 turn.settle(self._orders)
                 turn.take()
@@ -205,7 +206,7 @@ class Keeper:
 
     def _take_orders(self) -> None:
         for order in self.mailbox.take():
-            if isinstance(order, Subscribe) or order.epoch == self._epoch:
+            if isinstance(order, Subscribe | Answer) or order.epoch == self._epoch:
                 self._orders.append(order)
             else:
                 self._refuse(order)
@@ -236,6 +237,7 @@ class Keeper:
             if time.monotonic() >= self._mended + liveness.RENEW:
                 self._mended = time.monotonic()
                 self._registration.mend(connection)
+                replies.sweep(connection)
         if not self._registered:
             self._lose(f"{self._path} was replaced")
         elif fallen:
@@ -271,7 +273,7 @@ class Keeper:
         self._epoch += 1
         for order in self._orders:
             self._refuse(order)
-        self._orders = [order for order in self._orders if isinstance(order, Subscribe)]
+        self._orders = [order for order in self._orders if isinstance(order, Subscribe | Answer)]
         for subscription in self._subscriptions.values():
             subscription.held = 0
         self._reporter.post(self._reports.lost, why)

@@ -5,6 +5,7 @@ from asyncio import Future
 from msgspec import Struct
 
 from postroom.wire.message import Headers
+from postroom.wire.reply import Reply
 
 FIRST_PAGE = 100
 LARGEST_PAGE = 1000
@@ -47,6 +48,15 @@ class Bury(Struct):
     answer: Future[bool]
 
 
+class Answer(Struct):
+    """A reply goes to the caller of a request. ``expires`` is in seconds since the epoch."""
+
+    caller: str
+    id: str
+    expires: float
+    reply: Reply
+
+
 class Subscribe(Struct):
     """Take events of the queue, up to ``prefetch``; 0 ends the subscription."""
 
@@ -55,7 +65,7 @@ class Subscribe(Struct):
 
 
 Settlement = Acknowledge | GiveBack | Replace | Bury
-Order = Settlement | Subscribe
+Order = Settlement | Answer | Subscribe
 
 
 class Subscription(Struct):

@@ -37,7 +37,7 @@ DELAYED: Final = 1
 IN_HAND: Final = 2
 BLOCKED: Final = 3
 
-VERSION: Final = 2
+VERSION: Final = 3
 APPLICATION: Final = 0x506F7374  # "Post": marks the file as ours
 
 _TABLES: Final = f"""
@@ -108,8 +108,23 @@ END""",  # noqa: S608
 )
 """What ``order_by`` takes, beside the column ``key``."""
 
+_REPLIES: Final = (
+    """
+CREATE TABLE replies (
+    seq INTEGER PRIMARY KEY,
+    caller TEXT NOT NULL,
+    id TEXT NOT NULL,
+    expires REAL NOT NULL,
+    headers TEXT,
+    body BLOB NOT NULL
+)""",
+    "CREATE INDEX replies_of_caller ON replies (caller)",
+    "CREATE INDEX replies_expiring ON replies (expires)",
+)
+"""Replies to requests, each until its caller has read it or its time is over."""
+
 # What leads from each version to the next; another process may have gone a step before.
-_UPGRADES: Final = {1: ("ALTER TABLE events ADD COLUMN key TEXT", *_ORDER)}
+_UPGRADES: Final = {1: ("ALTER TABLE events ADD COLUMN key TEXT", *_ORDER), 2: _REPLIES}
 
 # Closing any descriptor of a file drops all POSIX locks that the process has on it, so a new file must not be
 # created in one thread while another opens it.
@@ -249,7 +264,7 @@ def _make_tables(connection: sqlite3.Connection, path: str) -> None:
         if application != APPLICATION:
             if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall():
                 raise _foreign(path)
-            for statement in [*_TABLES.split(";"), *_ORDER]:
+            for statement in [*_TABLES.split(";"), *_ORDER, *_REPLIES]:
                 connection.execute(statement)
         connection.execute("COMMIT")
     except BaseException:

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from postroom.brokers.base import Delivery
 from postroom.wire.headers import KEY
 
-from . import claim, wake
+from . import claim, replies, wake
 from .liveness import Registered
-from .orders import Acknowledge, Bury, GiveBack, Order, Replace, Subscribe, Subscription
+from .orders import Acknowledge, Answer, Bury, GiveBack, Order, Replace, Subscribe, Subscription
 from .registration import Registration
 from .schema import declare
 
@@ -46,6 +46,7 @@ class Turn:
             raise Lost
         done: list[int] = []
         back: list[int] = []
+        answers: list[Answer] = []
         for order in orders:
             match order:
                 case Acknowledge():
@@ -63,8 +64,13 @@ class Turn:
                     self._left(self.subscriptions[order.queue], 1)
                     buried = claim.bury(self._connection, self._hold, order.seq, order.headers)
                     self.answers.append((order.answer, buried))
+                case Answer():
+                    answers.append(order)
                 case Subscribe():
                     self._subscribe(order)
+        if answers:
+            replies.insert(self._connection, answers)
+            self.rings += [([caller], wake.ANYTHING) for caller in {answer.caller for answer in answers}]
         if done:
             claim.acknowledge(self._connection, self._hold, done)
         if back:
