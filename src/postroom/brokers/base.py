@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 DEAD_SUFFIX = ".dead"
 
+WINDOW = 1000
+"""Messages of one publish that are sent and confirmed together."""
+
 
 class MissingQueue(BrokerError):
     """The queue does not exist in the broker (yet): a publish or a worker makes it."""
@@ -171,9 +174,10 @@ class Broker(Protocol):
         Raises BrokerError."""
 
     def publish(self, queue: str, messages: Sequence[Message], delay: float, timeout: float) -> None:
-        """Returns when all messages are safe on disk, within ``timeout`` seconds, in order; declares the
-        queue where it does not exist. ``delay``: seconds until they are due. Raises NotPublished or
-        PublishUnknown, which name the unpublished; PublishUnknown if for any of them it is unknown."""
+        """Returns when all messages are safe on disk, within ``timeout`` seconds for each ``WINDOW`` of them, in
+        order; declares the queue where it does not exist. ``delay``: seconds until they are due. Raises
+        NotPublished or PublishUnknown, which name the unpublished; PublishUnknown if for any of them it is unknown.
+        No window is begun after one that failed."""
 
     def request(self, queue: str, message: Message, timeout: float, reply: "Future[Reply]") -> None:
         """Publishes a request, with the address for its reply in its headers, within ``timeout`` seconds.

@@ -5,8 +5,9 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from postroom.brokers.base import WINDOW
 from postroom.errors import PostroomError, PublishError, WrongPayload
-from postroom.publish.publish import MOST_AT_ONCE, queue_json_publish, queue_json_publish_many
+from postroom.publish.publish import queue_json_publish, queue_json_publish_many
 from postroom.queues import registry
 from postroom.queues.queue import Queue
 from postroom.wire.codec import BadBody, parse
@@ -79,7 +80,7 @@ def _windows(read: Callable[[], bytes]) -> Iterator[Lines]:
             number += 1
             if line.strip():
                 window.append((number, line))
-            if len(window) == MOST_AT_ONCE:
+            if len(window) == WINDOW:
                 yield window
                 window = []
         if window:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, overload
 
-from postroom.errors import PublishError
 from postroom.queues import registry
 from postroom.queues.queue import Queue
 from postroom.wire.message import Header, Message, new_ids
@@ -13,8 +12,6 @@ from .checks import body_of, headers_of, message_of, refuse_on_a_loop, seconds_o
 from .door import send
 
 P = TypeVar("P")
-
-MOST_AT_ONCE = 1000
 
 
 @overload
@@ -112,7 +109,8 @@ def queue_json_publish_many(
 ) -> list[str]:
     """Publishes many events in order, by windows of 1,000, and returns their ids once all are on disk.
 
-    All payloads are checked before the first is sent. Raises as ``queue_json_publish``; the error's
+    All payloads are checked before the first is sent. Raises as ``queue_json_publish``, with ``publish_timeout`` for
+    each window; none is begun after one that failed, and the error's
     ``unpublished`` holds the ids of those that are not, or may not be, in the queue.
     """
     refuse_on_a_loop("queue_json_publish_many", "asyncio.to_thread(queue_json_publish_many, …)")
@@ -125,15 +123,5 @@ def queue_json_publish_many(
         Message(event_id, body, with_key(declared, body, common.copy()), now)
         for event_id, body in zip(new_ids(len(bodies)), bodies, strict=True)
     ]
-    for start in range(0, len(messages), MOST_AT_ONCE):
-        window = messages[start : start + MOST_AT_ONCE]
-        _send_window(declared.name, window, seconds, [m.id for m in messages[start + MOST_AT_ONCE :]])
+    send(declared.name, messages, seconds)
     return [message.id for message in messages]
-
-
-def _send_window(queue: str, window: list[Message], delay: float, rest: list[str]) -> None:
-    try:
-        send(queue, window, delay)
-    except PublishError as error:
-        error.unpublished += tuple(rest)
-        raise

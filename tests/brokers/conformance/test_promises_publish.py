@@ -61,6 +61,17 @@ def test_many_in_one_call_keep_their_order(site: Site, broker: Broker, queue: st
     assert ids(site.consumer().take(queue, 2000)) == ids(sent)
 
 
+def test_the_error_names_exactly_the_unpublished(site: Site, broker: Broker, queue: str) -> None:
+    if site.one_process:
+        pytest.skip("memory takes any id")
+    sent = messages(2500)
+    sent[1500].id = "\ud800"  # which no file and no wire can carry
+    with pytest.raises(NotPublished) as caught:
+        broker.publish(queue, sent, 0, 10)
+    assert list(caught.value.unpublished) == ids(sent[1000:])
+    assert ids(site.consumer().take(queue, 1000)) == ids(sent[:1000])
+
+
 def test_publishing_nothing_is_nothing(site: Site, broker: Broker, queue: str) -> None:
     broker.publish(queue, [], 0, 5)
     broker.declare(queue)

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+from postroom.brokers.base import WINDOW
 from postroom.errors import Unsupported
 from postroom.settings import rabbitmq_password
 from postroom.wire.headers import KEY
@@ -26,7 +27,6 @@ from .sender import Sender
 
 EXIT_TIMEOUT: Final = 1.0
 MAX_BODY: Final = 16 * 2**20  # bytes: over a larger one RabbitMQ 4 closes the channel
-WINDOW: Final = 1000  # messages that are waited for together; of a longer publish, two windows are on their way
 
 
 class Publisher:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
+from postroom.brokers.base import WINDOW
 from postroom.errors import BrokerError, NotPublished, PublishError, PublishUnknown
 from postroom.wire.headers import key
 from postroom.wire.message import Headers, Message
@@ -70,8 +71,14 @@ class Publisher:
         """As ``Broker.publish``. The timeout cannot cut short a disk that does not answer."""
         if self._pid != os.getpid():
             self._begin_anew()
-        if not messages:
-            return
+        for start in range(0, len(messages), WINDOW):
+            try:
+                self._publish(queue, messages[start : start + WINDOW], delay, timeout)
+            except PublishError as error:
+                error.unpublished += tuple(message.id for message in messages[start + WINDOW :])
+                raise
+
+    def _publish(self, queue: str, messages: Sequence[Message], delay: float, timeout: float) -> None:
         headers = [encoded(message.headers) for message in messages]
         due = time.time() + delay if delay > 0 else None
         call = _Call(queue, messages, headers, due, time.monotonic() + timeout, timeout)
