@@ -235,6 +235,25 @@ def test_a_publish_into_a_dead_connection_is_unknown_in_time(
     assert time.monotonic() - started < 1.5
 
 
+def test_a_full_queue_refuses_and_the_error_names_which(
+    broker: RabbitMQBroker, rabbit_node: RabbitNode, queue: str
+) -> None:
+    broker.declare(queue)
+    rabbit_node.control("set_policy", "full", f"^{queue}$", '{"max-length": 100}', "--apply-to", "queues")
+    refused: tuple[str, ...] = ()
+    sent = []
+    for _ in range(20):  # the queue learns by and by that it is full
+        sent += [message() for _ in range(50)]
+        try:
+            broker.publish(queue, sent[-50:], 0, 5)
+        except NotPublished as error:
+            refused += error.unpublished
+            said = str(error)
+    rabbit_node.control("clear_policy", "full")
+    assert "RabbitMQ refused it: the queue is full" in said
+    assert {each.id for each in broker.peek(queue, 1100)} == {each.id for each in sent} - set(refused)
+
+
 def test_queues_beyond_the_channels_take_turns(
     broker: RabbitMQBroker, rabbit_node: RabbitNode, queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

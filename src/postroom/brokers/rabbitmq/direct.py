@@ -11,6 +11,7 @@ from typing import Any
 
 from .frames import Connection
 
+_READ_AT_ONCE = 1 << 15
 _LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -60,13 +61,18 @@ class DirectConnection(Connection):
             super()._adapter_emit_data(data)  # type: ignore[misc]
 
     def _proto_connection_made(self, transport: Any) -> None:
+        self._guard(transport)
+        super()._proto_connection_made(transport)
+        # Much smaller than what a consumer reads at once: only confirms come, and a buffer for each read costs less.
+        transport._MAX_RECV_BYTES = _READ_AT_ONCE
+
+    def _guard(self, transport: Any) -> None:
         # Not even closed while another thread sends: the descriptor may be another file's a moment later.
         guarded = ["_produce", "_close_and_finalize"]
         if hasattr(transport, "_ssl_writable_action"):
             guarded.append("_sigint_safe_recv")  # OpenSSL cannot read and write at the same time
         for name in guarded:
             setattr(transport, name, self._guarded(getattr(transport, name)))
-        super()._proto_connection_made(transport)
 
     def _guarded(self, work: Callable[..., Any]) -> Callable[..., Any]:
         def guarded(*arguments: Any) -> Any:
