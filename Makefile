@@ -34,7 +34,7 @@ check: .venv/.made ## style, types and layers
 	@.venv/bin/mypy --no-error-summary
 	@.venv/bin/lint-imports --no-logo --no-cache > .venv/layers.log 2>&1 || { cat .venv/layers.log; exit 1; }
 
-bench: .venv/.made ## measures [CASE=name] [BROKER=sqlite|rabbitmq]; without CASE: which cases there are
+bench: .venv/.made $(if $(filter rabbitmq,$(CASE)),.venv-peers/.made) ## measures [CASE=name] [BROKER=sqlite|rabbitmq]; without CASE: which cases there are
 	@$(PYTHON) -m benchmarks bench $(CASE) $(if $(BROKER),--broker '$(BROKER)')
 
 soak: .venv/.made ## runs a fault for long [CASE=name] [BROKER=sqlite|rabbitmq]; without CASE: which cases there are
@@ -45,7 +45,7 @@ docs: .venv/.made ## follows the links of the documentation and runs its example
 
 clean: ## removes what tools leave behind; .venv stays
 	@rm -rf build dist .run .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	@find . -name .venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find . -name '.venv*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Made anew where there is none that works, brought up to date where the pins have changed.
 .venv/.made: pyproject.toml constraints.txt
@@ -61,3 +61,11 @@ clean: ## removes what tools leave behind; .venv stays
 	fi
 	@$(PYTHON) -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+# The systems that the bench rabbitmq compares with, apart from what Postroom itself is checked with. The bench runs
+# without them too, and says that they are missing.
+.venv-peers/.made: pyproject.toml constraints.txt .venv/.made
+	@echo "making .venv-peers (about a minute)" >&2
+	@$(PYTHON) -m venv --clear .venv-peers
+	@if .venv-peers/bin/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[peers]'; \
+	then touch $@; else echo "the peers could not be installed" >&2; fi

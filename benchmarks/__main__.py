@@ -16,7 +16,7 @@ SOAKS = {
 }
 BENCHES = {
     "sqlite": "the SQLite broker against bare sqlite3 and Huey",
-    "rabbitmq": "RabbitMQ against a C client and other Python systems (rows: drains, work, publish, latency)",
+    "rabbitmq": "RabbitMQ against a C client and other Python systems (rows: drains, peers, work, publish, latency)",
     "wake": "from publish to the start of consume, in two processes on SQLite",
     "start": "import, commands and idle processes: time and memory",
 }
@@ -39,6 +39,8 @@ def main() -> int:
     if args.case not in cases:
         parser.error(f"no {args.kind} {args.case!r}; there are {', '.join(cases)}")
     module = importlib.import_module(f"benchmarks.{package}.{args.case.replace('-', '_')}")
+    if args.row is not None and args.row not in getattr(module, "ROWS", {}):
+        parser.error(f"the {args.kind} {args.case} has no row {args.row!r}")
     held = True
     brokers = [args.broker] if args.broker else ["sqlite", "rabbitmq"]
     options: list[dict[str, str]] = [{"broker": broker} for broker in brokers] if args.case in BOTH_BROKERS else [{}]

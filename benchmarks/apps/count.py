@@ -39,8 +39,8 @@ class Count:
         if not self._seen:
             self._used = self._cpu()
             self._began = time.monotonic()
-        self._seen += events
-        if self._seen >= EVENTS:
+        before, self._seen = self._seen, self._seen + events
+        if before < EVENTS <= self._seen:
             rate = EVENTS / (time.monotonic() - self._began)
             used = (self._cpu() - self._used) * 10_000 / EVENTS
             record(json.dumps({"rate": rate, "cpu": used}), f"drained-{self._name}")

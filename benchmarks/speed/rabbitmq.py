@@ -5,16 +5,20 @@ systems, each at its best settings with the same durability: one by one with one
 a drain is timed from the first event to the last, as the worker sees them: start-up does not count.
 """
 
+import math
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 
 from benchmarks.apps.drain import hundreds, singles, works
+from benchmarks.peers import WORKERS
 from benchmarks.result import Result, progress
 from benchmarks.scene import scene
 from benchmarks.speed.rabbitmq_bench import Bench, Figures
 
 ROUNDS = 3
 DRAIN, PREFETCH = 40_000, 500
+DRAIN_PEERS = 6_000
 WORK = 10_000
 ONE_BY_ONE, SIXTEEN_THREADS = 1_500, 8_000
 MANY, WINDOW = 30_000, 1_000
@@ -26,22 +30,32 @@ Measures = dict[str, Callable[[Bench], Figures]]
 
 
 def run(short: bool = False, row: str | None = None) -> Result:
-    """Three rounds of all rows, or of one; in the short form one round of a tenth of the size.
+    """Three rounds of all rows, or of one; in the short form one round of a tenth of the size, without the peers.
     Raises RuntimeError where the C client cannot be compiled."""
     result = Result("rabbitmq")
     rows = ROWS if row is None else {row: ROWS[row]}
+    if short and row is None:
+        rows = {name: parts for name, parts in ROWS.items() if name != "peers"}
     found: dict[str, list[Figures]] = {}
     with scene("rabbitmq") as here:
         bench = Bench(here, 10 if short else 1)
+        missing = bench.missing_peers() if "peers" in rows else []
+        # By name: what two rows need is measured once.
+        measures = {name: measure for parts, _ in rows.values() for name, measure in parts.items()}
         for number in range(1 if short else ROUNDS):
-            for measures, _ in rows.values():
-                for name, measure in measures.items():
-                    figures = measure(bench)
-                    found.setdefault(name, []).append(figures)
-                    progress(f"round {number + 1}: {name} {_rounded(figures)}")
+            for name, measure in measures.items():
+                if name in missing:
+                    continue
+                figures = measure(bench)
+                found.setdefault(name, []).append(figures)
+                progress(f"round {number + 1}: {name} {_rounded(figures)}")
         bench.close()
     medians = {name: _medians(each) for name, each in found.items()}
     result.note(medians=medians)
+    if "peers" in rows:
+        result.note(missing_peers=missing)
+    else:
+        result.note(peers="not measured")
     for _, judge in rows.values():
         judge(result, medians)
     return result
@@ -67,6 +81,20 @@ def _judge_drains(result: Result, found: Medians) -> None:
     result.at_least("batch_worker_to_c", found["batch worker"]["rate"] / c, 0.6)
     result.at_least("single_worker_to_c", found["single worker"]["rate"] / c, 0.5)
     result.at_most("cpu_seconds_per_10000", found["single worker"]["cpu"], 0.35)
+
+
+PEERS: Measures = {
+    "batch worker": DRAINS["batch worker"],
+    "single worker": DRAINS["single worker"],
+    **{name: partial(Bench.drain_peer, name=name, full=DRAIN_PEERS) for name in WORKERS},
+}
+
+
+def _judge_peers(result: Result, found: Medians) -> None:
+    best = max((found[name]["rate"] for name in WORKERS if name in found), default=math.inf)
+    result.at_most("peers_missing", sum(name not in found for name in WORKERS), 0)
+    result.at_least("batch_worker_to_best_peer", found["batch worker"]["rate"] / best, 8)
+    result.at_least("single_worker_to_best_peer", found["single worker"]["rate"] / best, 5)
 
 
 WORKING: Measures = {
@@ -110,6 +138,7 @@ def _judge_latencies(result: Result, found: Medians) -> None:
 
 ROWS: dict[str, tuple[Measures, Callable[[Result, Medians], None]]] = {
     "drains": (DRAINS, _judge_drains),
+    "peers": (PEERS, _judge_peers),
     "work": (WORKING, _judge_working),
     "publish": (PUBLISHES, _judge_publishes),
     "latency": (LATENCIES, _judge_latencies),

@@ -1,18 +1,24 @@
 """The stage of the RabbitMQ bench: one private node, and the ways to measure on it."""
 
+import contextlib
 import subprocess
 import sys
+from collections.abc import Callable
 
 import msgspec
+from tests.rabbit import kill_group
 
 from benchmarks.apps.count import Visit, visit
 from benchmarks.apps.drain import singles
+from benchmarks.peers import ENVIRONMENT, WORKERS
 from benchmarks.scene import ROOT, Scene, executors_of, until
 from benchmarks.speed.c_client import CClient
 from postroom import Queue, configure, queue_json_publish_many
+from postroom.brokers.base import MissingQueue
 from postroom.publish.door import broker
 
 WORK_MICROSECONDS = 120
+PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"  # `make bench CASE=rabbitmq` makes it
 
 Figures = dict[str, float]
 
@@ -65,16 +71,35 @@ class Bench:
         """A worker of ``benchmarks.apps.drain``, all guards on, takes a backlog."""
         self._fill(queue, self.events(full))
         command = ("-m", "postroom", "process_queue", "--app", "benchmarks.apps.drain", "--queue", queue.name)
-        return self.drained(queue.name, [sys.executable, *command], self.events(full))
+        return self._drained(queue.name, [sys.executable, *command], self.events(full), _end)
 
-    def drained(self, name: str, command: list[str], events: int) -> Figures:
-        """What a process that consumes writes down when it has seen so many events."""
+    def drain_peer(self, name: str, full: int) -> Figures:
+        """The same for a module of ``benchmarks.peers``."""
+        events = self.events(full)
+        with contextlib.suppress(MissingQueue):
+            self._broker.purge(name)
+        python = [str(PEERS_PYTHON)]
+        publisher = self.here.start_program(*python, "-m", f"benchmarks.peers.{name}", str(events))
+        if publisher.wait(120) != 0:
+            raise RuntimeError(f"{name} did not publish:\n{self.here.log()[-3000:]}")
+        # Killed, with what it left to be purged: Celery takes 10 s to stop.
+        return self._drained(name, [*python, *WORKERS[name]], events, kill_group)
+
+    def missing_peers(self) -> list[str]:
+        """Those that are not installed, or not as they must be."""
+        imports = [(name, [str(PEERS_PYTHON), "-c", f"import benchmarks.peers.{name}"]) for name in WORKERS]
+        if not PEERS_PYTHON.exists():
+            return list(WORKERS)
+        return [name for name, command in imports if self.here.start_program(*command).wait(60) != 0]
+
+    def _drained(
+        self, name: str, command: list[str], events: int, stop: "Callable[[subprocess.Popen[bytes]], None]"
+    ) -> Figures:
         (self.here.folder / f"drained-{name}").unlink(missing_ok=True)
-        consumer = self.here.start_program(*command, DRAIN_EVENTS=str(events), SPIN_TURNS=self._turns)
+        consumer = self.here.start_program(*command, DRAIN_EVENTS=str(events), SPIN_TURNS=self._turns, **ENVIRONMENT)
         if not until(lambda: bool(self.here.effects(f"drained-{name}")) or consumer.poll() is not None, 120):
             raise RuntimeError(f"{name} did not finish:\n{self.here.log()[-3000:]}")
-        consumer.terminate()
-        consumer.wait(30)
+        stop(consumer)
         (line,) = self.here.effects(f"drained-{name}") or [""]
         if not line:
             raise RuntimeError(f"{name} ended too soon:\n{self.here.log()[-3000:]}")
@@ -118,3 +143,8 @@ class Bench:
         # The first event only wakes all that sleeps.
         waits = sorted(1000 * float(line) for line in self.here.effects("waits")[1:])
         return {"p50": waits[events // 2], "p99": waits[events * 99 // 100]}
+
+
+def _end(consumer: "subprocess.Popen[bytes]") -> None:
+    consumer.terminate()
+    consumer.wait(30)
