@@ -34,9 +34,12 @@ class Fleet:
                     back.setdefault(pid, time.monotonic() - start)
             return len(back) == PUBLISHERS + CONSUMERS
 
-        if not until(all_back, seconds):
-            return None
         publishers = {process.pid for process in self._publishers}
+        if not until(all_back, seconds):
+            for pid in before.keys() - back.keys():
+                progress(f"{'publisher' if pid in publishers else 'consumer'} {pid} does nothing")
+            progress(self._here.log()[-8000:])
+            return None
         publishing = max(after for pid, after in back.items() if pid in publishers)
         return round(publishing, 1), round(max(after for pid, after in back.items() if pid not in publishers), 1)
 
