@@ -75,7 +75,8 @@ def test_what_is_not_declared_is_said_with_who_may(accounts: Accounts, stage: St
     done = accounts.command("shop-deploy", "declare", "other")
     assert (done.returncode, done.stdout) == (0, "other is declared\n")
     with pytest.raises(
-        NotPublished, match=r"queue 'plain.dead' does not exist .* user 'shop-web' .* postroom declare"
+        NotPublished,
+        match=r"(queue 'plain.dead' does not exist .* user 'shop-web'|no such queue).*postroom declare",
     ):
         stage.broker.publish("plain", [message()], 0, 5)
     done = accounts.command("shop-deploy", "declare", "--app", "tests.apps.shapes")
@@ -104,7 +105,12 @@ def test_one_declares_one_runs_and_one_publishes(accounts: Accounts, stage: Stag
     assert stage.stop(consumer) == 0
     assert "cannot" not in stage.log(consumer)
     for account in ("shop-worker", "shop-web"):
-        assert accounts.command(account, "queues", "plain").returncode == 0
+        done = accounts.command(account, "queues", "plain")
+        # From RabbitMQ 4.3 on, who may only publish sees no queue.
+        assert (
+            done.returncode == 0
+            or "access to queue 'plain' in vhost 'prod' refused for user 'shop-web'" in done.stdout
+        )
     doctor = accounts.command("shop-worker", "doctor", "--app", "tests.apps.shapes")
     assert "problem" not in doctor.stdout
     deploy.close()
@@ -143,7 +149,6 @@ def test_who_only_publishes_cannot_consume(accounts: Accounts, caplog: pytest.Lo
 
     with pytest.raises(TimeoutError):
         asyncio.run(consume())
-    assert "access to queue" in caplog.text
     assert "refused for user 'shop-web'" in caplog.text
 
 

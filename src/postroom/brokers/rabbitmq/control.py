@@ -65,6 +65,7 @@ async def declare(link: Link, queue: str, ordered: bool) -> None:
     await topology.declare_queue(link, queue)
     if ordered:
         await topology.declare_shards(link, queue)
+    await topology.live_queue(queue)[0].exists(link)  # who may not even ask has made nothing
 
 
 async def figures(link: Link, queue: str) -> Figures:

@@ -45,7 +45,8 @@ class Thing(Struct, frozen=True):
             raise
 
     async def exists(self, link: Link) -> bool:
-        """Whether it is there, whatever its declaration. Needs no permission. Raises BrokerError."""
+        """Whether it is there, whatever its declaration. Needs any one permission for it from RabbitMQ 4.3 on, and
+        none before. Raises BrokerError."""
         channel = await link.channel()
         try:
             await channel.call(f"{self.kind}_declare", **{self.kind: self.name}, passive=True)
@@ -93,9 +94,17 @@ def _bare(value: str) -> str:
 
 
 async def must_exist(link: Link, things: Sequence[Thing], refusal: ChannelClosed) -> None:
-    """For an account that may not declare: all is well if another one has done it. Raises BrokerError."""
+    """For an account that may not declare: all is well if another one has done it. Raises BrokerError.
+
+    What it may not even ask for counts as there: if it is not, a publish is returned and a subscription refused."""
     for thing in things:
-        if not await thing.exists(link):
+        try:
+            found = await thing.exists(link)
+        except ChannelClosed as error:
+            if error.code != MAY_NOT:
+                raise
+            found = True
+        if not found:
             raise BrokerError(
                 f"the {thing.kind} {thing.name!r} does not exist in RabbitMQ, and this account lacks the permission"
                 f" 'configure' to make it ({refusal}); run postroom declare with the account that has it"

@@ -193,7 +193,10 @@ class Caller:
         elif outcome is Outcome.REFUSED:
             self._refuse(request, "RabbitMQ refused it: the queue is full or being deleted")
         elif outcome is Outcome.RETURNED and request.again:
-            self._refuse(request, "RabbitMQ has no such queue, although it was declared a moment ago")
+            self._refuse(
+                request,
+                "RabbitMQ has no such queue: it was deleted, or this account may not make it (postroom declare)",
+            )
         elif outcome is Outcome.RETURNED:  # somebody deleted the queue or its binding: declare it anew, once
             request.again, request.returned = True, False
             self._start(self._declare_again(request))

@@ -230,7 +230,11 @@ class Sender:
         elif outcome is Outcome.REFUSED:
             call.settle(item, FAILED, "RabbitMQ refused it: the queue is full or being deleted")
         elif item.again:
-            call.settle(item, FAILED, "RabbitMQ has no such queue, although it was declared a moment ago")
+            call.settle(
+                item,
+                FAILED,
+                "RabbitMQ has no such queue: it was deleted, or this account may not make it (postroom declare)",
+            )
         else:  # somebody deleted the queue or its binding: declare it anew, once
             item.again, item.returned, item.state = True, False, WAITING
             self._declared.discard(call.queue)
