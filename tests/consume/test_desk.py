@@ -27,6 +27,10 @@ class Child:
         entry = self.outstanding.pop(seq, None)
         return None if entry is None else (*entry, seq in self.void)
 
+    def settle(self, seqs: list[int]) -> tuple[list[Delivery], list[Delivery]]:
+        entries = [entry for seq in seqs if (entry := self.settled(seq)) is not None]
+        return [each for _, each, void in entries if not void], [each for _, each, void in entries if void]
+
 
 def delivery(tag: int, returns: int = 0) -> Delivery:
     return Delivery("q", Message("id", b"{}", {}, 0.0), returns, tag)

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from postroom.brokers.base import Delivery
-from postroom.execute.page import FINISHED, IN_HAND, Page, new_page_file
+from postroom.execute.page import FINISHED, IN_HAND, WAITING, Page, new_page_file
 from postroom.execute.protocol import (
+    READ_AT_ONCE,
     Down,
     Frames,
     Item,
@@ -81,15 +82,14 @@ class Child:
 
     def work(self, lane: int, deliveries: list[Delivery], batch: bool) -> None:
         """Hands events down."""
-        page, items = self.page, []
-        assert page is not None
-        for delivery in deliveries:
-            seq = self._next_seq
-            self._next_seq += 1
-            page.mark(seq, 0)
+        assert self.page is not None
+        first, items = self._next_seq, []
+        for seq, delivery in enumerate(deliveries, first):
             self.outstanding[seq] = (lane, delivery)
             message = delivery.message
             items.append(Item(seq, message.id, message.body, message.headers, message.published))
+        self._next_seq += len(items)
+        self.page.mark_all(range(first, self._next_seq), WAITING)
         self.load[lane] += len(items)
         self.send(Work(lane, batch, items))
 
@@ -108,6 +108,22 @@ class Child:
         if void:
             self.void.discard(seq)
         return entry[0], entry[1], void
+
+    def settle(self, seqs: list[int]) -> tuple[list[Delivery], list[Delivery]]:
+        """Takes events off ``outstanding``: the deliveries that are in hand, and those that are void."""
+        held, void = [], []
+        for seq in seqs:
+            entry = self.outstanding.pop(seq, None)
+            if entry is None:
+                continue
+            lane, delivery = entry
+            self.load[lane] -= 1
+            if seq in self.void:
+                self.void.discard(seq)
+                void.append(delivery)
+            else:
+                held.append(delivery)
+        return held, void
 
     def send(self, message: Down) -> None:
         """Sends; what the socket does not take goes when it does. To a dead child it goes nowhere: its death
@@ -139,7 +155,7 @@ class Child:
 
     def _readable(self) -> None:
         try:
-            data = self._sock.recv(1 << 18)
+            data = self._sock.recv(READ_AT_ONCE)
         except BlockingIOError:
             return
         except OSError:
@@ -209,7 +225,7 @@ class Child:
         """After its death: reads what it had still said, and closes what is open."""
         while True:
             try:
-                data = self._sock.recv(1 << 18)
+                data = self._sock.recv(READ_AT_ONCE)
             except OSError:
                 break
             if not data:

@@ -38,22 +38,14 @@ class Desk:
 
     def acknowledge(self, child: Child, seqs: list[int]) -> None:
         """These are done."""
-        done = []
-        for seq in seqs:
-            entry = child.settled(seq)
-            if entry is None:
-                continue
-            _, delivery, void = entry
-            if void:
-                self._forget_running(delivery)
-                self.memory.remember(delivery, Ack())
-            else:
-                done.append(delivery)
+        done, void = child.settle(seqs)
+        for delivery in void:
+            self._forget_running(delivery)
+            self.memory.remember(delivery, Ack())
         if done:
             self.hold.ack(done)
         for delivery in done:
-            order = self.order_of(delivery)
-            if order is not None:
+            if delivery.message.headers and (order := self.order_of(delivery)) is not None:
                 order.left(delivery)
 
     def failed(self, child: Child, message: Failed) -> None:

@@ -33,9 +33,12 @@ class Reception:
     def delivered(self, deliveries: list[Delivery]) -> None:
         """Events have been taken."""
         teams = set()
+        place = None
         for delivery in deliveries:
-            place = self.desk.places[delivery.queue]
-            place.intake.arrived = True
+            if place is None or place.intake.name != delivery.queue:
+                place = self.desk.places[delivery.queue]
+                place.intake.arrived = True
+                teams.add(place.team)
             if self.stopping or place.intake.subscribed is None:
                 # Only then: given back while an executor is replaced, it would come again at once, and again.
                 self.desk.give_back([delivery])
@@ -45,7 +48,6 @@ class Reception:
                 self._with_past(delivery, place)
             else:
                 self._new(delivery, place)
-            teams.add(place.team)
         self._choose_suspects()
         for team in teams:
             team.pump()

@@ -77,12 +77,12 @@ def _attempt(lane: Lane, part: list[tuple[Item, Any]], page: Page, guard: Guard)
     events = tuple(event_of(lane.name, Message(i.id, i.body, i.headers, i.published)) for i, _ in part)
     payloads = [payload for _, payload in part]
     token = in_hand.set(events)
-    for item, _ in part:
-        page.mark(item.seq, IN_HAND)
+    seqs = [item.seq for item, _ in part]
+    page.mark_all(seqs, IN_HAND)
     error: BaseException | None = None
     try:
         try:
-            guard.arm(part[0][0].seq)
+            guard.arm(seqs[0])
             around = consuming(lane.name, events)
             if around is None:
                 returned = lane.consume(payloads)
@@ -98,7 +98,5 @@ def _attempt(lane: Lane, part: list[tuple[Item, Any]], page: Page, guard: Guard)
         error = late
         guard.disarm()
     in_hand.reset(token)
-    state = FINISHED if error is None else WAITING
-    for item, _ in part:
-        page.mark(item.seq, state)
+    page.mark_all(seqs, FINISHED if error is None else WAITING)
     return error

@@ -17,7 +17,21 @@ from .crew import Crew
 from .declare import declare
 from .lane import Lane
 from .page import Page
-from .protocol import Declared, Down, Frames, GaveBack, Ready, Recall, Serve, Start, StartFailed, Stop, Uplink, Work
+from .protocol import (
+    READ_AT_ONCE,
+    Declared,
+    Down,
+    Frames,
+    GaveBack,
+    Ready,
+    Recall,
+    Serve,
+    Start,
+    StartFailed,
+    Stop,
+    Uplink,
+    Work,
+)
 from .signals import SOFT_LIMIT, STACKS
 
 
@@ -101,7 +115,7 @@ class _Inbox:
 
     def next(self) -> Any:
         while not self._ready:
-            data = self._sock.recv(1 << 18)
+            data = self._sock.recv(READ_AT_ONCE)
             if not data:
                 os._exit(1)
             self._ready = self._frames.feed(data)

@@ -9,6 +9,7 @@ import os
 import struct
 import tempfile
 import time
+from collections.abc import Iterable
 
 STATES = 1 << 15
 _MASK = STATES - 1
@@ -41,6 +42,12 @@ class Page:
     def mark(self, seq: int, state: int) -> None:
         """Writes one event's state."""
         self._map[self._states + (seq & _MASK)] = state
+
+    def mark_all(self, seqs: Iterable[int], state: int) -> None:
+        """Writes the same state for several."""
+        memory, states = self._map, self._states
+        for seq in seqs:
+            memory[states + (seq & _MASK)] = state
 
     def state(self, seq: int) -> int:
         """One event's state."""

@@ -66,7 +66,7 @@ class Ready(Struct, tag=5, array_like=True):
     """Up: workers are started, events may come."""
 
 
-class Item(Struct, array_like=True):
+class Item(Struct, array_like=True, gc=False):
     """One event on its way down. ``seq`` is the consumer's number for it, and its place in the page."""
 
     seq: int
@@ -134,6 +134,9 @@ class Recall(Struct, tag=11, array_like=True):
 
     lane: int
 
+
+READ_AT_ONCE = 1 << 16
+"""Bytes to read from the socket: from 128 KiB on malloc would map memory anew for each read."""
 
 Down = Start | Serve | Work | Stop | Recall
 Up = Declared | StartFailed | Ready | Done | Failed | Replied | GaveBack

@@ -32,11 +32,13 @@ class Event(Struct, frozen=True):
 def event_of(queue: str, message: Message) -> Event:
     """The event that ``message`` of ``queue`` carries."""
     own = message.headers
+    if not own:
+        return Event(message.id, queue, 1, {}, message.published, None)
     return Event(
         message.id,
         queue,
         h.number(own, h.ATTEMPTS) + 1,
-        {name: value for name, value in own.items() if not name.startswith(h.PREFIX)} if own else {},
+        {name: value for name, value in own.items() if not name.startswith(h.PREFIX)},
         message.published,
         h.moment(own, h.FIRST_FAILED),
     )

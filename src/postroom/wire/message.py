@@ -9,7 +9,7 @@ Header = str | int | float | bool
 Headers = dict[str, Header]
 
 
-class Message(Struct):
+class Message(Struct, gc=False):
     """One event as the brokers see it.
 
     ``id`` is a ULID or whatever the publisher gave; ``body`` is the payload as JSON; ``headers`` carries the

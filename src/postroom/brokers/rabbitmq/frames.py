@@ -18,7 +18,7 @@ _CONTENT = struct.Struct(">HHQ")
 _CONTENT_HEADER = struct.Struct(">BHIHHQ")
 _BODY_HEADER = struct.Struct(">cBHI")  # with the end of the frame before
 _SETTLE = struct.Struct(">BHIHHQBB")  # a basic.ack or basic.nack, whole, sent or received
-_READ_AT_ONCE = 1 << 18
+_READ_AT_ONCE = 1 << 16  # from 128 KiB on malloc would map memory anew for each read
 
 
 class Connection(AsyncioConnection):
@@ -57,16 +57,29 @@ class Connection(AsyncioConnection):
         return used
 
     def write(self, data: bytes) -> None:
-        """Sends frames that are made already: now, not when the loop has asked whether it may."""
-        self._output_marshaled_frames([data])  # type: ignore[attr-defined]
-        transport = self._transport  # type: ignore[attr-defined]
-        if transport is not None and transport.get_write_buffer_size() == len(data):
-            transport._on_socket_writable()
+        """Sends frames that are made already: now, as far as the socket takes them, and the rest when it does."""
+        transport: Any = self._transport  # type: ignore[attr-defined]
+        if transport is not None and transport._state == transport._STATE_ACTIVE and not transport._tx_buffers:
+            sent = _send(transport, data)
+            self.bytes_sent += sent
+            data = data[sent:]
+        if data:
+            self._output_marshaled_frames([data])  # type: ignore[attr-defined]
 
     def terminate(self, why: str) -> None:
         """Cuts the connection without a word to the broker."""
         if not self.is_closed:
             self._terminate_stream(exceptions.AMQPConnectionError(why))  # type: ignore[attr-defined]
+
+
+def _send(transport: Any, data: bytes) -> int:
+    """How much of it the socket takes. Whatever it cannot, the loop meets again when it sends the rest."""
+    if getattr(transport, "_ssl_writable_action", None) is not None:
+        return 0
+    try:
+        return int(transport._sock.send(data))
+    except OSError:
+        return 0
 
 
 def _decoded(data: bytes) -> tuple[int, Any]:

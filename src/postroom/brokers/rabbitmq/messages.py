@@ -97,10 +97,12 @@ def encode_shortened(message: Message, headers: Headers) -> bytes:
 def decode(properties: bytes, body: bytes) -> tuple[Message, int]:
     """The message, and how often the broker says it was handed out before and came back. Never raises:
     a foreign program may have sent anything, and where its properties make no sense they count as absent."""
-    if properties.startswith(_PLAIN):
-        plain = _decode_plain(properties, body)
-        if plain is not None:
-            return plain, 0
+    if properties.startswith(_PLAIN) and len(properties) > _PLAIN_ID + 8:
+        # To the byte what ``encode`` makes of a message without headers.
+        published, _, length = _PLAIN_REST.unpack_from(properties, len(_PLAIN))
+        plain_id = properties[_PLAIN_ID:-8]
+        if len(plain_id) == length and plain_id.isascii() and -(2**53) < published < 2**53:
+            return Message(plain_id.decode(), body, {}, published), 0
     try:
         identity, headers, seconds, _ = _read(properties)
     except (ValueError, IndexError, struct.error):
@@ -112,17 +114,6 @@ def decode(properties: bytes, body: bytes) -> tuple[Message, int]:
     kept = {name: value for name, value in headers.items() if not name.startswith(_OF_THE_BROKER)}
     message = Message(id=identity or new_id(), body=body, headers=kept, published=published)
     return message, returns if isinstance(returns, int) else 0
-
-
-def _decode_plain(properties: bytes, body: bytes) -> Message | None:
-    """The message, if its properties are to the byte what ``encode`` makes of one without headers."""
-    if len(properties) <= _PLAIN_ID:
-        return None
-    published, _, length = _PLAIN_REST.unpack_from(properties, len(_PLAIN))
-    identity = properties[_PLAIN_ID:-8]
-    if len(identity) != length or not length or not identity.isascii() or not abs(published) < 2**53:
-        return None
-    return Message(identity.decode(), body, {}, published)
 
 
 def carried(properties: bytes) -> bytes:
