@@ -17,8 +17,10 @@ from .writer import CLOSED, MANY_ORPHANS, Writer
 
 # Messages given up by their callers and not confirmed, of one queue: RabbitMQ would soon stop reading all.
 TOO_MANY_ORPHANS: Final = 300
-# However many publishes ask for it, connections are not attempted more often than this, in seconds.
+# However many publishes ask for it, connections are not attempted more often than this, in seconds; and while some
+# ask, not less often than that. Between the two chance decides, or all processes of a fleet would come at once.
 SHORTEST_PAUSE: Final = 0.25
+LONGEST_WANTED: Final = 2.0
 # A channel costs the broker memory, and a connection has 2,047: queues beyond so many take turns.
 MOST_CHANNELS: Final = 1000
 FOR_DECLARING: Final = 47  # channels that are left to declarations
@@ -52,23 +54,23 @@ class Sender:
 
     async def run(self) -> None:
         """Keeps a connection until cancelled."""
-        waits, said = pauses(), ""
+        waits, wanted, said = pauses(), pauses(LONGEST_WANTED), ""
         while True:
             started = time.monotonic()
             try:
                 await self._equip(await self._connect())
             except (BrokerError, SettingsError) as error:
                 said = self._lament(error, said)
-                await self._pause(started, next(waits))
+                await self._pause(started, next(waits), next(wanted))
                 continue
             if said:
                 log.info("connected to RabbitMQ again")
-            waits, said = pauses(), ""
+            waits, wanted, said = pauses(), pauses(LONGEST_WANTED), ""
             assert self._link is not None
             why = await asyncio.shield(self._link.lost)
             self._fall()
             log.warning("the publishing connection to RabbitMQ was lost: %s", why)
-            await self._pause(started, next(waits))
+            await self._pause(started, next(waits), next(wanted))
 
     async def close(self) -> None:
         """Says goodbye. What is not confirmed by then fails."""
@@ -106,10 +108,10 @@ class Sender:
             log.warning("%s", sentence)
         return sentence
 
-    async def _pause(self, started: float, seconds: float) -> None:
-        """Until it is time for the next attempt, or somebody wants to publish."""
+    async def _pause(self, started: float, seconds: float, wanted: float) -> None:
+        """Until it is time for the next attempt: ``seconds``, or ``wanted`` where somebody wants to publish."""
         self._nudge.clear()
-        await asyncio.sleep(max(0.0, started + SHORTEST_PAUSE - time.monotonic()))
+        await asyncio.sleep(max(wanted, started + SHORTEST_PAUSE - time.monotonic()))
         if self._parked:
             return
         try:
