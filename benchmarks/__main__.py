@@ -13,6 +13,7 @@ SOAKS = {
     "poison-neighbours": "events that kill or hang their executor, among a thousand good ones",
     "rubbish-in": "random bytes and JSON of the wrong shape through a typed queue",
     "bad-network": "connections to RabbitMQ that are held, cut, delayed and sliced, in each direction",
+    "order": "order within 200 keys over 4 consumers that are killed, and how many times faster they are than one",
     "many-dead": "100,000 dead letters: listed, filtered, requeued by error, dropped, in bounded memory",
 }
 BENCHES = {
@@ -21,7 +22,7 @@ BENCHES = {
     "wake": "from publish to the start of consume, in two processes on SQLite",
     "start": "import, commands and idle processes: time and memory",
 }
-BOTH_BROKERS = ("poison-neighbours", "rubbish-in", "many-dead")
+BOTH_BROKERS = ("poison-neighbours", "rubbish-in", "order", "many-dead")
 
 
 def main() -> int:

@@ -54,8 +54,9 @@ def declare(broker: Broker, queues: list[str]) -> Iterator[str]:
     names = queues or [queue.name for queue in registry.queues()]
     if not names:
         raise PostroomError("which queues? Name the application with --app MODULE (or POSTROOM_APP), or the queues")
+    ordered = {queue.name for queue in registry.queues() if queue.order is not None}
     for name in names:
-        broker.declare(name)
+        broker.declare(name, name in ordered)
         yield name
 
 

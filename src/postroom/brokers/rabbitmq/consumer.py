@@ -17,7 +17,7 @@ from .connecting import pauses
 from .io import Channel, Link, NoAnswer, log
 from .outbox import Outbox
 from .pauses import POLL, is_paused, listen
-from .shards import TURN, Shard, Share
+from .shards import TURN, WINDOW, Shard, Share
 from .source import Source, Tag
 
 COUNT_TIMEOUT: Final = 60.0  # a slow network is no reason to give up the connection over a count
@@ -126,7 +126,7 @@ class RabbitMQHold:
             source = self._sources[queue] = Source(queue, self._name, self._on_arrival, self._taken_back)
         if ordered and queue not in self._shares:
             self._start(self._keep_share(self._new_share(source)))
-        limit = min(max(1, prefetch), 65_535)
+        limit = WINDOW if ordered else min(max(1, prefetch), 65_535)
         if source.wanted != limit:
             fresh = source.wanted is None
             if fresh:

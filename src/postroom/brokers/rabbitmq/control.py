@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from postroom.brokers.base import Figures, MissingQueue
+from postroom.wire.message import Message
 
-from . import delays, pauses, topology
+from . import dead, delays, pauses, topology
 from .io import Link
 
 T = TypeVar("T")
@@ -72,13 +73,13 @@ async def figures(link: Link, queue: str) -> Figures:
     ready, consumers = await _counts(link, queue)
     for shard in await shards(link, queue):
         ready += (await _counts(link, shard))[0]
-    dead, _ = await _counts(link, topology.dead(queue))
+    letters, _ = await _counts(link, topology.dead(queue))
     await topology.check_queue(link, queue)
     return Figures(
         ready=ready,
         in_hand=None,
         delayed=None,
-        dead=dead,
+        dead=letters,
         consumers=consumers,
         oldest=None,
         paused=await pauses.is_paused(link, queue),
@@ -89,6 +90,16 @@ async def shards(link: Link, queue: str) -> list[str]:
     """The shards of the queue; none where it is not ordered."""
     names = [topology.shard(queue, number) for number in range(topology.SHARDS)]
     return names if await topology.has_shards(link, queue) else []
+
+
+async def peek(link: Link, queue: str, limit: int) -> list[Message]:
+    """The first ready events; of an ordered queue those in shards that nobody consumes, by the time of publish."""
+    found = await dead.peek(link, queue, limit)
+    names = await shards(link, queue)
+    for shard in names:
+        if (await _counts(link, shard))[1] == 0:
+            found += await dead.peek(link, shard, limit)
+    return sorted(found, key=lambda message: message.published)[:limit] if names else found
 
 
 async def _counts(link: Link, queue: str) -> tuple[int, int]:

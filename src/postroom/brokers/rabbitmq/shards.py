@@ -24,6 +24,7 @@ WINDOW: Final = 256
 the other keys of its shard wait too."""
 
 TURN: Final = 1.0  # seconds between looks at the shares, more or less
+LOOKED_AT: Final = 8  # shards that are asked for in one look
 MOVES: Final = 3
 """A shard that is given up counts one return for all that was in hand: so many more than one mean nothing yet."""
 
@@ -50,7 +51,7 @@ class Shard(Source):
         self._news = asyncio.Event()
         super().__init__(queue, name, arrived, taken_back)
         self.events_of = events_of
-        self.came = False  # something, since it was subscribed to
+        self.came = False  # something, since the last look
         self._recalled = recalled
         self._align = align
 
@@ -62,6 +63,11 @@ class Shard(Source):
     @property
     def in_hand(self) -> int:
         return self._acks.in_hand
+
+    @property
+    def silent(self) -> bool:
+        """Nothing of it is in hand, and nothing has come since the last look."""
+        return not self.came and not self.in_hand
 
     def finish(self, tags: Sequence[Tag]) -> None:
         super().finish(tags)
@@ -147,27 +153,29 @@ class Share:
             await self._join(link)
         share = math.ceil(len(self.shards) / max(1, (await self._count(topology.members(self._inlet.queue)))[1]))
         mine = [shard for shard in self.shards if shard.wanted is not None]
+        quiet = [shard for shard in mine if shard.silent]
         for shard in mine:
-            # Taken up by two at the same moment, one of them gets nothing.
-            if not shard.came and share < len(self.shards) and await self._contended(shard):
+            shard.came = False
+        if len(mine) > share:
+            for shard in sorted(mine, key=lambda shard: shard.in_hand)[: len(mine) - share]:
                 shard.give_up()
-        mine = sorted((shard for shard in mine if shard.wanted is not None), key=lambda shard: shard.in_hand)
-        for shard in mine[: max(0, len(mine) - share)]:
-            shard.give_up()
-        if len(mine) < share:
+        elif len(mine) < share:
             await self._take_up(share - len(mine))
+        elif quiet and await self._take_up(1):
+            # Some shard had nobody, so another may have two, and the second gets nothing: perhaps it was this one.
+            random.choice(quiet).give_up()
 
-    async def _take_up(self, most: int) -> None:
+    async def _take_up(self, most: int) -> int:
+        """Takes up shards that nobody consumes. RabbitMQ does not count who stands by behind another consumer."""
         free = [shard for shard in self.shards if shard.idle]
-        for shard in random.sample(free, len(free)):
-            if most > 0 and (await self._count(shard.queue))[1] == 0 and self._inlet.wanted is not None:
-                most -= 1
+        taken = 0
+        for shard in random.sample(free, min(len(free), LOOKED_AT)):
+            if taken < most and (await self._count(shard.queue))[1] == 0 and self._inlet.wanted is not None:
+                taken += 1
                 shard.paused = self._inlet.paused
                 shard.wanted = WINDOW
                 self._align(shard)
-
-    async def _contended(self, shard: Shard) -> bool:
-        return (await self._count(shard.queue))[1] > 1 and random.random() < 0.5
+        return taken
 
     async def _join(self, link: Link) -> None:
         await topology.declare_shards(link, self._inlet.queue)
