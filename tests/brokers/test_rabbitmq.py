@@ -140,7 +140,8 @@ def test_foreign_properties_become_what_headers_may_be() -> None:
     }
     properties = pika.BasicProperties(headers=table, priority=3, correlation_id="c", reply_to="r", expiration="5000")
     received, returns = messages.decode(b"".join(properties.encode()), b"")
-    assert received.headers == {"text": "t", "x-own": "kept"}
+    asked = {"postroom-correlation-id": "c", "postroom-reply-to": "r"}
+    assert received.headers == {"text": "t", "x-own": "kept", **asked}
     assert returns == 3
     assert len(received.id) == 26
     assert abs(received.published - time.time()) < 5
