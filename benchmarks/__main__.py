@@ -14,6 +14,7 @@ SOAKS = {
     "rubbish-in": "random bytes and JSON of the wrong shape through a typed queue",
     "bad-network": "connections to RabbitMQ that are held, cut, delayed and sliced, in each direction",
     "order": "order within 200 keys over 4 consumers that are killed, and how many times faster they are than one",
+    "reload": "50 saves of the code under steady load, in postroom run --reload",
     "many-dead": "100,000 dead letters: listed, filtered, requeued by error, dropped, in bounded memory",
 }
 BENCHES = {
@@ -22,7 +23,7 @@ BENCHES = {
     "wake": "from publish to the start of consume, in two processes on SQLite",
     "start": "import, commands and idle processes: time and memory",
 }
-BOTH_BROKERS = ("poison-neighbours", "rubbish-in", "order", "many-dead")
+BOTH_BROKERS = ("poison-neighbours", "rubbish-in", "order", "many-dead", "reload")
 
 
 def main() -> int:

@@ -5,13 +5,15 @@ A command's flag beats the environment beats ``configure(...)`` (in Django: ``PO
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
 from .errors import SettingsError, did_you_mean
 
 DEFAULT_BROKER = "sqlite:///postroom.db"
+PROCESSORS = "processors"
+"""What ``postroom run`` calls the processors among its programs."""
 
 
 class Settings(Struct):
@@ -22,11 +24,12 @@ class Settings(Struct):
     app: str | None = None
     publish_timeout: float = 5.0
     management: str | None = None
+    programs: dict[str, list[str]] = {}
     base_dir: str = ""
     sources: dict[str, str] = {}
 
 
-SETTINGS = ("broker", "secrets", "app", "publish_timeout", "management")
+SETTINGS = ("broker", "secrets", "app", "publish_timeout", "management", "programs")
 
 _configured: dict[str, object] = {}
 _configured_by = "default"
@@ -42,6 +45,7 @@ def configure(
     app: str | None = None,
     publish_timeout: float | None = None,
     management: str | None = None,
+    programs: Mapping[str, str | Sequence[str]] | None = None,
     base_dir: str | os.PathLike[str] | None = None,
 ) -> None:
     """Settings of an application that is not Django's. Call it once, where the application is imported.
@@ -49,8 +53,9 @@ def configure(
     ``broker``: a URL, ``sqlite:///postroom.db`` by default. ``secrets``: an INI file whose section
     ``[secrets]`` has ``rabbitmq_password = …``, or a file that is the password in one line. ``app``: the module
     that declares queues and workers, for commands. ``publish_timeout``: seconds. ``management``: where RabbitMQ's
-    management API answers, ``http://mq1:15672``, which tells commands more than AMQP does. Relative paths start at
-    ``base_dir``, by default the folder of the module that calls this.
+    management API answers, ``http://mq1:15672``, which tells commands more than AMQP does. ``programs``: what
+    ``postroom run`` starts beside the processors, by name: ``{"web": "python manage.py runserver"}``. Relative paths
+    start at ``base_dir``, by default the folder of the module that calls this.
     """
     given = {
         "broker": broker,
@@ -58,6 +63,7 @@ def configure(
         "app": app,
         "publish_timeout": publish_timeout,
         "management": management,
+        "programs": programs,
     }
     if base_dir is None:
         from pathlib import Path
@@ -104,7 +110,7 @@ def settings() -> Settings:
         variable = f"POSTROOM_{name.upper()}"
         for source, value in (
             ("flag", _flags.get(name)),
-            (f"environment ({variable})", os.environ.get(variable) or None),
+            (f"environment ({variable})", os.environ.get(variable) or None if name != "programs" else None),
             (_configured_by, _configured.get(name)),
         ):
             if value is not None:
@@ -128,6 +134,7 @@ def settings() -> Settings:
         app=None if app is None else str(app),
         publish_timeout=_seconds(found.get("publish_timeout", 5.0), sources["publish_timeout"]),
         management=None if management is None else str(management),
+        programs=_programs(found.get("programs", {}), sources["programs"]),
         base_dir=base,
         sources=sources,
     )
@@ -141,6 +148,23 @@ def _seconds(value: object, source: str) -> float:
     if not 0 < seconds <= 3600:
         raise SettingsError(f"publish_timeout from {source} is {value!r}: give seconds, above 0 and up to 3600")
     return seconds
+
+
+def _programs(value: object, source: str) -> dict[str, list[str]]:
+    import shlex
+
+    if not isinstance(value, Mapping):
+        raise SettingsError(f'programs from {source} must be a dict such as {{"web": "python manage.py runserver"}}')
+    programs: dict[str, list[str]] = {}
+    for name, command in value.items():
+        words = shlex.split(command) if isinstance(command, str) else [os.fspath(word) for word in command]
+        if not words or not str(name).isidentifier() or name == PROCESSORS:
+            raise SettingsError(
+                f"programs from {source} has {name!r}: {command!r}; a name is a word other than {PROCESSORS!r},"
+                " and a command begins with a program"
+            )
+        programs[str(name)] = words
+    return programs
 
 
 def _absolute_broker(url: str, base: str) -> str:

@@ -78,7 +78,8 @@ def test_every_header_is_named() -> None:
 def test_every_setting_and_its_variable_is_named() -> None:
     for setting in SETTINGS:
         assert f"`{setting}`" in page("settings")
-        assert f"`POSTROOM_{setting.upper()}`" in page("settings")
+        if setting != "programs":  # a dict: no variable can hold it
+            assert f"`POSTROOM_{setting.upper()}`" in page("settings")
 
 
 def test_every_error_is_named() -> None:

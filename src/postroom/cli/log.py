@@ -3,18 +3,27 @@
 import logging
 import sys
 
-from .text import safe_lines
+from .text import json_line, safe_lines
 
 
-def log_to_stderr() -> None:
+def log_to_stderr(as_json: bool = False) -> None:
     """Sends Postroom's log to stderr, a line a record: ``12:00:01 warning invites 01J… attempt 2 failed …``.
-    Where that is no terminal, each begins with the date."""
+    Where that is no terminal, each begins with the date. ``as_json``: a JSON object a line, for machines."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_Lines("%H:%M:%S" if sys.stderr.isatty() else "%Y-%m-%d %H:%M:%S"))
+    clock = "%H:%M:%S" if sys.stderr.isatty() else "%Y-%m-%d %H:%M:%S"
+    handler.setFormatter(_Objects() if as_json else _Lines(clock))
     log = logging.getLogger("postroom")
     log.handlers[:] = [handler]
     log.setLevel(logging.INFO)
     log.propagate = False
+
+
+class _Objects(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        told = {"time": round(record.created, 3), "level": record.levelname.lower(), "message": record.getMessage()}
+        if record.exc_info:
+            told["exception"] = self.formatException(record.exc_info)
+        return json_line(told)
 
 
 class _Lines(logging.Formatter):

@@ -17,6 +17,7 @@ from .usage import UsageError
 
 VERBS = {
     "process_queue": "run processors until SIGTERM",
+    "run": "run processors and the other programs of the settings together",
     "publish": "publish one event, or JSON lines from standard input",
     "purge_queue": "delete the events that wait in a queue, or its dead letters",
     "queues": "a line a queue: ready, in hand, consumers, delayed, dead, oldest",

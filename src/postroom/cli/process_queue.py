@@ -24,6 +24,8 @@ def add_arguments(parser: Any) -> None:
         default=8.0,
         help="what events in hand get to finish at a stop, or after their time limit; %(default)g by default",
     )
+    parser.add_argument("--each", action="store_true", help="a line for every event, off a terminal too")
+    parser.add_argument("--json", action="store_true", help="the log as a JSON object a line")
     parser.add_argument(
         "--in-process",
         action="store_true",
@@ -40,13 +42,14 @@ def run(args: Any) -> int:
     flags = {} if args.broker is None else {"broker": args.broker}
     from .log import log_to_stderr
 
-    log_to_stderr()
+    log_to_stderr(args.json)
+    each = args.each or sys.stdout.isatty()
     if args.in_process:
         from postroom.consume import inprocess
         from postroom.operate.application import load
 
         load(current.app)
-        return inprocess.run(current.app, queues, flags, _tell if sys.stdout.isatty() else _tell_nobody)
+        return inprocess.run(current.app, queues, flags, _tell if each else _tell_nobody)
     if current.broker.startswith("memory:"):
         raise PostroomError(
             f"{masked(current.broker)} lives inside one process, so no other can publish to it: "
@@ -56,7 +59,7 @@ def run(args: Any) -> int:
 
     from postroom.consume.consumer import Options, consume
 
-    return asyncio.run(consume(Options(current.app, queues, flags, args.grace, sys.stdout.isatty())))
+    return asyncio.run(consume(Options(current.app, queues, flags, args.grace, each)))
 
 
 def _tell(line: str) -> None:
@@ -64,4 +67,4 @@ def _tell(line: str) -> None:
 
 
 def _tell_nobody(line: str) -> None:
-    """Off a terminal there is no line an event."""
+    """There is no line an event."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import random
 import signal
 import sys
 import time
@@ -27,17 +28,19 @@ from postroom.execute.protocol import (
     Up,
 )
 from postroom.policy.death import how_it_ended
+from postroom.policy.restart import restart_delay
 
 from .child import Child
 from .children import Children
 from .choice import chosen, in_short
 from .desk import Desk, Place
 from .hearing import Hearing
-from .intake import Intake
 from .limits import TICK, TimeKeeper, compare
 from .pacing import Pacing
 from .reception import Reception
-from .team import Team, restart_delay
+from .reload import Reload
+from .roster import Roster, formed
+from .team import Team
 from .watchdog import Watchdog
 
 log = logging.getLogger("postroom")
@@ -64,11 +67,12 @@ class Consumer:
         self.grace = options.grace
         self._options = options
         self._children = Children(self.loop, self._died)
-        self._teams: list[Team] = []
+        self._roster = Roster()
         self._reception = Reception(self.loop, self._children)
         self._desk: Desk
         self._pacing: Pacing
         self._hearing: Hearing
+        self._reload: Reload
         self._keeper = TimeKeeper(options.grace)
         self._ticking = False
         self._first: asyncio.Future[tuple[Child, Declared]] = self.loop.create_future()
@@ -76,6 +80,7 @@ class Consumer:
         self._stop_asked = asyncio.Event()
         self._at_once = asyncio.Event()
         self._failed = False
+        self._foreground = sys.stdin is not None and sys.stdin.isatty()
 
     # Life -------------------------------------------------------------------------------------------
 
@@ -85,6 +90,8 @@ class Consumer:
         for number in (signal.SIGTERM, signal.SIGINT):
             self.loop.add_signal_handler(number, self._ask_to_stop)
         self.loop.add_signal_handler(signal.SIGQUIT, self._ask_to_stop_at_once)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # which nohup sets
+            self.loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         self.loop.set_exception_handler(self._stumble)
         self.spawn()
         if not await self._unless_stopped(self._first):
@@ -96,23 +103,26 @@ class Consumer:
                 "use sqlite:///… or amqp://…, or --in-process"
             )
         broker = connect(declared.broker, declared.secrets)
+        self._broker_of = declared.broker, declared.secrets
         queues = chosen(declared.queues, self._options.queues)
         name = f"consumer {in_short([queue.name for queue in queues])} (pid {os.getpid()})"
         self._desk = Desk(self.loop, broker.hold(self.loop, self._reception, name))
         self._reception.desk = self._desk
         self._pacing = Pacing(self._desk)
         self._hearing = Hearing(self._desk, self._pacing, self._options.each)
-        self._form_teams(queues)
+        self._reload = Reload(self, self._roster, self._desk)
+        teams = self._roster.working = formed(self, queues)
+        self.place(teams)
         if not await self._open():
             return 0
         if first.process.returncode is None:
-            self._teams[0].start(first)
-            self._teams[0].declared(first)
+            teams[0].start(first)
+            teams[0].declared(first)
         else:
-            self._teams[0].start()
-        for team in self._teams[1:]:
+            teams[0].start()
+        for team in teams[1:]:
             team.start()
-        compare(queues, self.grace, self._desk.hold.in_hand_limit)
+        self.taken_over(queues)
         log.info("%s: consuming %s", broker.url, ", ".join(sorted(self._desk.places)))
         watchdog = self.loop.create_task(Watchdog(self._desk, self._give_up).run())
         watchdog.add_done_callback(lambda task: task.cancelled() or task.result())
@@ -146,20 +156,12 @@ class Consumer:
             child.kill()
         return False
 
-    def _form_teams(self, queues: list[QueueDeclaration]) -> None:
-        """Queues of one thread share an executor; each other queue has its own, or several."""
-        small = [q for q in queues if q.processes == 1 and q.concurrency == 1 and q.kind != "async"]
-        groups = [([queue], queue.processes) for queue in queues if queue not in small]
-        if small:
-            groups.insert(0, (small, 1))
-        for members, size in groups:
-            team = Team(self, [Intake(queue) for queue in members], size)
-            self._teams.append(team)
-            for lane, intake in enumerate(team.intakes):
-                self._desk.places[intake.name] = Place(team, lane, intake)
-                if intake.order is not None:
-                    intake.order.turn = self._reception.turn
-                    intake.order.held_up = partial(self._pacing.adapt, team, intake)
+    def _hang_up(self) -> None:
+        """SIGHUP: the terminal is gone, or, without one, the code has changed."""
+        if self._foreground:
+            self._ask_to_stop()
+        elif self._first.done() and not self._stop_asked.is_set():
+            self._reload.begin()
 
     def _ask_to_stop(self) -> None:
         if self._stop_asked.is_set():
@@ -190,7 +192,7 @@ class Consumer:
         self._pacing.stopped = True
         for name in self._desk.places:
             self._desk.hold.unsubscribe(name)
-        for team in self._teams:
+        for team in self._roster:
             team.stopping = True
             self._give_back_waiting(team)
         for child in self._children:
@@ -212,7 +214,7 @@ class Consumer:
 
     def spawn(self) -> Child:
         """A new executor."""
-        start = Start(self._options.app, self._options.flags, sys.path, sys.stdin is not None and sys.stdin.isatty())
+        start = Start(self._options.app, self._options.flags, sys.path, self._foreground)
         return self._children.add(Child(start, self.loop, self._said))
 
     def acknowledge(self, child: Child, seqs: list[int]) -> None:
@@ -225,11 +227,33 @@ class Consumer:
 
     def team_ready(self, team: Team) -> None:
         """It can take events."""
-        self._pacing.begin(team)
+        if team in self._roster.fresh:
+            self._reload.ready()
+        else:
+            self._pacing.begin(team)
 
     def team_unable(self, team: Team) -> None:
         """It cannot."""
         self._pacing.end(team)
+
+    def place(self, teams: list[Team]) -> None:
+        """Gives the queues of these teams their places at the desk."""
+        for team in teams:
+            for lane, intake in enumerate(team.intakes):
+                self._desk.places[intake.name] = Place(team, lane, intake)
+                if intake.order is not None:
+                    intake.order.turn = self._reception.turn
+                    intake.order.held_up = partial(self._pacing.adapt, team, intake)
+
+    def queues_of(self, declared: Declared) -> list[QueueDeclaration]:
+        """Those that this consumer serves. Raises PostroomError."""
+        if (declared.broker, declared.secrets) != self._broker_of:
+            raise SettingsError("the broker's URL or its secrets file is another now: start process_queue again")
+        return chosen(declared.queues, self._options.queues)
+
+    def taken_over(self, queues: list[QueueDeclaration]) -> None:
+        """These are served from now on."""
+        compare(queues, self.grace, self._desk.hold.in_hand_limit)
 
     # What executors say --------------------------------------------------------------------------------
 
@@ -252,23 +276,37 @@ class Consumer:
     def _declared(self, child: Child, message: Declared) -> None:
         if not self._first.done():
             self._first.set_result((child, message))
+        elif self._reload.owns(child):
+            self._reload.declared(child, message)
         else:
             self._team_of(child).declared(child)
 
     def _start_failed(self, child: Child, message: StartFailed) -> None:
         if not self._first.done():
             self._first.set_exception(DeclarationError(f"{self._options.app} cannot be started:\n{message.reason}"))
-        else:
-            self._team_of(child).start_failed(child, message.reason)
+        elif self._reload.owns(child):
+            self._reload.failed(message.reason)
+        elif (team := self._roster.team_of(child)) is not None:
+            team.start_failed(child, message.reason)
 
     def _died(self, child: Child, status: int) -> None:
         if not self._first.done():
             self._died_at_first(status)
             return
-        team = next((team for team in self._teams if child in team), None)
+        if not self._roster.working:  # this consumer cannot begin
+            return
+        if self._reload.owns(child):
+            if not self._stop_asked.is_set():
+                self._reload.failed(f"the executor {how_it_ended(status)} while it started")
+            return
+        team = self._roster.team_of(child)
         if team is None:
             return
         team.died(child, status)
+        if team in self._roster.leaving:
+            self._reload.hand_on(team)
+            if not team.everybody():
+                self._roster.leaving.remove(team)
         if self._stop_asked.is_set():
             # Killed at the end of its grace: what it had goes back.
             self._give_back_waiting(team)
@@ -290,7 +328,7 @@ class Consumer:
             log.error(
                 "the executor %s while it imported %s; it is tried again, with back-off", how, self._options.app
             )
-        self.loop.call_later(restart_delay(self._deaths_at_first), self._begin_again)
+        self.loop.call_later(restart_delay(self._deaths_at_first, random.random()), self._begin_again)
         self._deaths_at_first += 1
 
     def _begin_again(self) -> None:
@@ -298,7 +336,9 @@ class Consumer:
             self.spawn()
 
     def _team_of(self, child: Child) -> Team:
-        return next(team for team in self._teams if child in team)
+        team = self._roster.team_of(child)
+        assert team is not None
+        return team
 
     # Time ------------------------------------------------------------------------------------------
 
@@ -310,7 +350,7 @@ class Consumer:
 
     def _tick(self) -> None:
         self._ticking = False
-        for team in self._teams:
+        for team in self._roster.working:
             self._pacing.relieve(team)
         for child in self._children:
             if child.ready and child.outstanding:

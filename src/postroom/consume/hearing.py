@@ -54,13 +54,14 @@ class Hearing:
             entry = child.settled(seq)
             if entry is not None and not entry[2]:
                 back.setdefault(entry[0], []).append(entry[1])
-        for lane, deliveries in back.items():
+        for deliveries in back.values():
             if self._pacing.stopped:
                 self._desk.give_back(deliveries)
             else:
-                intake = team.intakes[lane]
-                intake.put_back(deliveries)
-                self._pacing.give_back_excess(team, intake)
+                place = self._desk.places[deliveries[0].queue]  # another team's by now, after a reload
+                place.intake.put_back(deliveries)
+                self._pacing.give_back_excess(place.team, place.intake)
+                place.team.pump()
         team.pump()
 
     def _went_on(self, team: Team, child: Child, lane: int, seconds: float, events: int) -> None:

@@ -34,6 +34,15 @@ class Intake:
         self._since: float | None = None
         self.order = Order() if declaration.ordered else None
 
+    def succeed(self, other: "Intake") -> None:
+        """Takes the place of ``other``, with all that waits there."""
+        self.waiting, self._since = other.waiting, other._since
+        self.mean, self.stall = other.mean, other.stall
+        self.after_outage, self.losses, self.arrived = other.after_outage, other.losses, other.arrived
+        self.subscribed = other.subscribed
+        self.order = other.order
+        other.waiting, other.order = deque(), None
+
     def add(self, delivery: Delivery) -> None:
         """One more that waits."""
         if not self.waiting:

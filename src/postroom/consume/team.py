@@ -10,13 +10,13 @@ from typing import Protocol
 from postroom.brokers.base import Delivery
 from postroom.execute.protocol import QueueDeclaration
 from postroom.policy.death import blame, how_it_ended
+from postroom.policy.restart import restart_delay
 
 from .child import Child
 from .intake import Intake
 
 log = logging.getLogger("postroom")
 
-LONGEST_BACKOFF = 30.0
 QUARANTINE_LINGERS = 30.0
 
 
@@ -94,6 +94,16 @@ class Team:
 
     def __contains__(self, child: Child) -> bool:
         return child is self.quarantine or child in self.members or child in self._retiring
+
+    def everybody(self) -> list[Child]:
+        """All its executors."""
+        return [*self.members, *self._retiring, *([] if self.quarantine is None else [self.quarantine])]
+
+    def leave(self) -> None:
+        """Takes nothing more; its executors finish what they have in hand, and end."""
+        self.stopping = True
+        for child in self.everybody():
+            self._end(child)
 
     def declared(self, child: Child) -> None:
         """A child of this team has imported the application."""
@@ -255,7 +265,7 @@ class Team:
                 log.warning("an executor of %s %s; another is started", names, how)
             # Of no event: whatever it was, it may well kill the next one as soon as it is ready.
             self._failures += idle
-        delay = restart_delay(self._failures) if self._failures else 0.0
+        delay = restart_delay(self._failures, random.random()) if self._failures else 0.0
         if was_quarantine:
             if self.suspects:
                 self._at("quarantine", delay, self._reopen_quarantine)
@@ -309,8 +319,3 @@ class Team:
                 self._retiring.append(child)
                 self.start()
                 return
-
-
-def restart_delay(failures: int) -> float:
-    """Seconds until an executor is started after ``failures`` that could not start: full jitter, 30 s at most."""
-    return min(LONGEST_BACKOFF, 0.5 * 2.0 ** min(failures, 10)) * random.random()

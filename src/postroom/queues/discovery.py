@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import pkgutil
 
 from postroom.errors import DeclarationError
 from postroom.settings import settings
@@ -10,7 +11,7 @@ DJANGO = "django"
 
 
 def load(app: str) -> None:
-    """Imports the module ``app`` and, where they exist, its ``queues`` and ``workers``.
+    """Imports the module ``app`` and, where they exist, its ``queues`` and ``workers``, modules or packages.
 
     ``"django"`` stands for the Django project of DJANGO_SETTINGS_MODULE: the installed apps' ``queues.py`` and
     ``workers.py`` are imported. An import error of the application's own passes through.
@@ -35,9 +36,13 @@ def load(app: str) -> None:
 
 
 def load_submodule(package: str, name: str) -> None:
-    """Imports ``package.name`` if there is one."""
-    if importlib.util.find_spec(f"{package}.{name}") is not None:
-        importlib.import_module(f"{package}.{name}")
+    """Imports ``package.name`` if there is one; where it is a package, every module in it."""
+    full = f"{package}.{name}"
+    if importlib.util.find_spec(full) is None:
+        return
+    module = importlib.import_module(full)
+    for found in pkgutil.iter_modules(getattr(module, "__path__", ())):
+        importlib.import_module(f"{full}.{found.name}")
 
 
 def load_configured() -> None:

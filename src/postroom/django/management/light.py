@@ -1,4 +1,4 @@
-"""Becoming the consumer: a small process in the place of this one, which has the whole project in it."""
+"""Becoming a small process in the place of this one, which has the whole project in it."""
 
 import os
 import site
@@ -11,11 +11,11 @@ from typing import NoReturn
 from postroom.queues.discovery import DJANGO
 
 
-def become_consumer(words: Sequence[str]) -> NoReturn:
-    """Replaces this process by ``postroom process_queue`` with these arguments. The interpreter's flags, the
+def become(verb: str, words: Sequence[str]) -> NoReturn:
+    """Replaces this process by ``postroom VERB`` with these arguments. The interpreter's flags, the
     environment, DJANGO_SETTINGS_MODULE in it, and where modules are found stay."""
     flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-    command = [sys.executable, *flags, "-m", "postroom", "process_queue", "--app", DJANGO, *words]
+    command = [sys.executable, *flags, "-m", "postroom", verb, "--app", DJANGO, *words]
     os.environ["PYTHONPATH"] = os.pathsep.join(project_path())
     sys.stdout.flush()
     sys.stderr.flush()

@@ -8,6 +8,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from postroom.cli.main import VERBS, main
+from postroom.django.management.light import become
 from postroom.errors import did_you_mean
 from postroom.queues.discovery import DJANGO
 
@@ -32,6 +33,8 @@ class Command(BaseCommand):
         if name == "process_queue":
             call_command(name, *words)
             return
+        if name == "run":
+            become(name, words)
         status = main([name, "--app", DJANGO, *words])
         if status:
             sys.exit(status)

@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from postroom.cli import process_queue
 from postroom.cli.main import add_broker_argument
-from postroom.django.management.light import become_consumer
+from postroom.django.management.light import become
 
 
 class Command(BaseCommand):
@@ -27,6 +27,7 @@ class Command(BaseCommand):
         words.append(f"--grace={options['grace']}")
         if options["in_process"]:
             words.append("--in-process")
+        words += [f"--{flag}" for flag in ("each", "json") if options[flag]]
         if options["broker"] is not None:
             words.append(f"--broker={options['broker']}")
-        become_consumer(words)
+        become("process_queue", words)
