@@ -26,7 +26,8 @@ def run(broker: str = "sqlite", short: bool = False) -> Result:
         one = _rate(here, 1, short, result)
         four = _rate(here, CONSUMERS, short, result)
         result.note(one_per_second=round(one, 1), four_per_second=round(four, 1))
-        result.at_least("times_as_fast", four / max(one, 0.001), 3.0)
+        # Two seconds beside other tests measure only roughly.
+        result.at_least("times_as_fast", four / max(one, 0.001), 2.0 if short else 3.0)
         _kill(here, short, result)
     return result
 

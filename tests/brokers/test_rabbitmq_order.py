@@ -9,7 +9,10 @@ from tests.brokers.conformance.consumer import Consumer, eventually
 from tests.brokers.conformance.site import new_queue
 from tests.rabbit import RabbitNode
 
+from postroom import Queue
 from postroom.brokers.rabbitmq import RabbitMQBroker, topology
+from postroom.operate.doctor import queues
+from postroom.queues import registry
 from postroom.wire.headers import KEY
 from postroom.wire.message import Message, new_id
 
@@ -112,3 +115,30 @@ def test_a_pause_reaches_all_shards_and_figures_count_them(broker: RabbitMQBroke
     broker.resume(queue)
     assert len(consumer.next(queue, len(KEYS))) == len(KEYS)
     consumer.close()
+
+
+def test_the_doctor_finds_events_that_an_order_by_has_left_behind(broker: RabbitMQBroker, queue: str) -> None:
+    publish(broker, queue)
+    snapshot = registry.Snapshot()
+    try:
+        Queue(queue)
+        (finding,) = [each for each in queues.each(broker) if "shards" in each.what]
+    finally:
+        snapshot.restore()
+    assert finding.about == f"queue {queue}"
+    assert "100 events waiting in its shards, where nobody looks" in finding.what
+
+
+def test_a_standby_is_owed_nothing(broker: RabbitMQBroker, queue: str) -> None:
+    """What waits behind another consumer's full hand does not make this one deaf."""
+    first, second = Consumer(broker), Consumer(broker)
+    first.subscribe_ordered(queue, 10)
+    second.subscribe_ordered(queue, 10)
+    key, many = "a", 300  # more than one holds of a shard
+    broker.publish(queue, [Message(new_id(), b"{}", {KEY: key}, time.time()) for _ in range(many)], 0, 10)
+    eventually(lambda: broker.figures(queue).ready < many, "somebody has the shard", 20)
+    time.sleep(2)
+    owed = {first.owed(queue), second.owed(queue)}
+    assert owed == {0}
+    first.close()
+    second.close()

@@ -64,6 +64,8 @@ class Figures(Struct, frozen=True):
     oldest: float | None
     paused: bool
     rate: float | None = None
+    in_shards: int = 0
+    """Of the ready ones, those that wait where only a worker of a queue with ``order_by`` takes them."""
 
 
 class Fate(enum.Enum):

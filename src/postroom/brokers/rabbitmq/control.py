@@ -71,12 +71,14 @@ async def declare(link: Link, queue: str, ordered: bool) -> None:
 
 async def figures(link: Link, queue: str) -> Figures:
     ready, consumers = await _counts(link, queue)
+    in_shards = 0
     for shard in await shards(link, queue):
-        ready += (await _counts(link, shard))[0]
+        in_shards += (await _counts(link, shard))[0]
     letters, _ = await _counts(link, topology.dead(queue))
     await topology.check_queue(link, queue)
     return Figures(
-        ready=ready,
+        ready=ready + in_shards,
+        in_shards=in_shards,
         in_hand=None,
         delayed=None,
         dead=letters,

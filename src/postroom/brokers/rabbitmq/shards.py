@@ -52,6 +52,7 @@ class Shard(Source):
         super().__init__(queue, name, arrived, taken_back)
         self.events_of = events_of
         self.came = False  # something, since the last look
+        self._proven = False  # something has come, so it is not another's that is consumed
         self._recalled = recalled
         self._align = align
 
@@ -63,6 +64,11 @@ class Shard(Source):
     @property
     def in_hand(self) -> int:
         return self._acks.in_hand
+
+    @property
+    def free(self) -> bool:
+        """As of any source; but who may stand by behind another consumer is owed nothing."""
+        return self._proven and super().free
 
     @property
     def silent(self) -> bool:
@@ -91,13 +97,13 @@ class Shard(Source):
     def _clear(self) -> None:
         super()._clear()
         self._kept = 0
-        self.came = False
+        self.came = self._proven = False
         self._news.set()
 
     def _on_messages(self, channel: Channel, taken: list[Taken]) -> None:
         if channel is not self._channel:
             return
-        self.came = True
+        self.came = self._proven = True
         if self._leaving or self.wanted is None or self.paused is not False:
             self._acks.delivered([tag for tag, _, _ in taken])
             self._kept += len(taken)

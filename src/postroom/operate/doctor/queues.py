@@ -42,6 +42,15 @@ def each(broker: Broker) -> Iterator[Finding]:
         yield from _existing(broker, name, name in workers)
 
 
+def _left_in_shards(about: str, name: str, figures: Figures) -> Iterator[Finding]:
+    if figures.in_shards and registry.queue(name).order is None:
+        yield problem(
+            about,
+            f"{_events(figures.in_shards)} waiting in its shards, where nobody looks, as it has no order_by any more",
+            "give it order_by again until they are consumed",
+        )
+
+
 def _misfit(broker: Broker, name: str) -> str:
     try:
         return broker.misfit(name)
@@ -72,6 +81,7 @@ def _existing(broker: Broker, name: str, has_worker: bool) -> Iterator[Finding]:
     took = time.monotonic() - started
     if took > SLOW:
         yield warning(about, f"the broker took {took:.1f} s to tell its figures", "look at the broker's load")
+    yield from _left_in_shards(about, name, figures)
     yield from _figures(about, name, figures, has_worker)
 
 
