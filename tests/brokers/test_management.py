@@ -14,6 +14,7 @@ from tests.rabbit import RabbitNode
 
 from postroom.brokers.base import Broker
 from postroom.brokers.connect import connect
+from postroom.brokers.rabbitmq.declaring import QUORUM
 from postroom.errors import SettingsError
 from postroom.wire.message import Message, new_id
 
@@ -122,3 +123,25 @@ def test_the_doctor_tells_that_it_answers(node: RabbitNode, broker: Broker, tmp_
 def test_a_url_that_cannot_be_meant_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="the setting management"):
         connect("amqp://app@mq1", None, url)
+
+
+def test_the_doctor_finds_what_amqp_hides(node: RabbitNode, broker: Broker, tmp_path: Path) -> None:
+    """RabbitMQ does not compare arguments that it does not know, and says nothing of policies."""
+    broker.declare("hidden")
+    connection = pika.BlockingConnection(pika.URLParameters(node.url))
+    channel = connection.channel()
+    channel.queue_delete("hidden.dead")
+    channel.queue_declare("hidden.dead", durable=True, arguments={**QUORUM, "x-somebody-elses": 1})
+    publish(broker, "hidden", 1)
+    node.control("set_policy", "short", "^hidden$", '{"message-ttl": 600000}', "--apply-to", "queues")
+
+    def findings() -> str:
+        return command(node, tmp_path, "doctor", management=node.management_url).stdout
+
+    eventually(lambda: "a policy sets message-ttl = 600000" in findings())
+    assert "warning  queue hidden.dead: it is declared otherwise: its x-somebody-elses is 1, not none" in findings()
+    assert "queue hidden: it is declared otherwise" not in findings()
+    node.control("clear_policy", "short")
+    channel.queue_delete("hidden")
+    channel.queue_delete("hidden.dead")
+    connection.close()

@@ -18,6 +18,7 @@ from postroom.brokers.rabbitmq import RabbitMQBroker
 from postroom.brokers.rabbitmq.declaring import QUORUM
 from postroom.errors import NotPublished
 from postroom.wire.message import Message, new_id
+from tests import rabbit
 
 pytestmark = pytest.mark.rabbitmq
 
@@ -118,6 +119,25 @@ def test_connections_tell_program_host_and_queues(stage: Stage, rabbit_node: Rab
     assert f'"postroom: tests.apps.shapes@{host} consumer plain, batch (pid ' in told
     assert f"more (pid {every.pid})" in told
     assert f"@{host} publisher" in told
+
+
+@pytest.mark.skipif(rabbit.DEBIAN is None, reason="RabbitMQ 3.10 has no such setting")
+def test_relaxed_redeclaration_hides_nothing_from_us(tmp_path: Path) -> None:
+    """It lets a quorum queue pass for a classic one, and never another for ours."""
+    relaxed = "quorum_queue.property_equivalence.relaxed_checks_on_redeclaration = true\n"
+    with RabbitNode(relaxed) as node:
+        broker = RabbitMQBroker(node.url, None)
+        broker.declare("ours")
+        declare(node, "ours", {"x-queue-type": "classic"})  # passes, so the setting is in force
+        for arguments in (None, {"x-queue-type": "classic"}, {**QUORUM, "x-delivery-limit": 3}):
+            declare(node, "theirs", arguments)
+            with pytest.raises(NotPublished, match="postroom migrate theirs"):
+                broker.publish("theirs", [message()], 0, 5)
+            with pika.BlockingConnection(pika.URLParameters(node.url)) as connection:
+                connection.channel().queue_delete("theirs")
+        declare(node, "theirs")
+        assert "postroom migrate theirs" in postroom(node, tmp_path, "queues", "theirs").stdout
+        broker.close()
 
 
 @pytest.fixture

@@ -30,6 +30,13 @@ class Sample(Struct, frozen=True):
     rate: float | None
 
 
+class Declaration(Struct, frozen=True):
+    """How a queue is declared, and what policies make of it."""
+
+    arguments: dict[str, Any]
+    policy: dict[str, Any]
+
+
 class Management:
     """The API at ``url``: ``http://mq1:15672`` or ``https://user@mq1``. The user is by default that of the broker's
     URL, the virtual host is always its; the password is found as the broker's is. Raises SettingsError."""
@@ -56,6 +63,16 @@ class Management:
         rows = self._get(f"/api/queues/{self._vhost}?columns=name&disable_stats=true")
         names = {str(row.get("name")) for row in rows} if isinstance(rows, list) else set()
         return sorted(name for name in names if name + DEAD_SUFFIX in names)
+
+    def declarations(self) -> dict[str, Declaration]:
+        """All queues of the virtual host, by name. What policies make of them is a sample. Raises BrokerError."""
+        rows = self._get(f"/api/queues/{self._vhost}?columns=name,arguments,effective_policy_definition")
+        return {
+            str(row.get("name")): Declaration(
+                dict(row.get("arguments") or {}), dict(row.get("effective_policy_definition") or {})
+            )
+            for row in (rows if isinstance(rows, list) else [])
+        }
 
     def sample(self, queue: str) -> Sample:
         """Raises BrokerError."""

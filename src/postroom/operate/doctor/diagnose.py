@@ -84,8 +84,7 @@ def _broker(current: Settings) -> Iterator[Finding]:
         from . import rabbitmq
 
         yield from rabbitmq.hosts(current.broker)
-        if current.management is not None:
-            yield from rabbitmq.management(current)
+        yield from rabbitmq.management(current)
     try:
         broker = connect(current.broker, current.secrets, current.management)
         started = time.monotonic()

@@ -1,13 +1,17 @@
-"""RabbitMQ's hosts, one by one: who answers, and what it is. No login is needed for this."""
+"""RabbitMQ's hosts, one by one: who answers, and what it is; no login is needed for this. And what its management API
+tells of the queues."""
 
 import socket
 import struct
 import time
 from collections.abc import Iterator
 from importlib.metadata import version
+from typing import Any
 
-from postroom.brokers.rabbitmq import address
-from postroom.brokers.rabbitmq.management import Management
+from postroom.brokers.base import DEAD_SUFFIX
+from postroom.brokers.rabbitmq import address, topology
+from postroom.brokers.rabbitmq.declaring import Thing
+from postroom.brokers.rabbitmq.management import Declaration, Management
 from postroom.brokers.rabbitmq.tables import decode
 from postroom.errors import PostroomError, SettingsError
 from postroom.settings import Settings
@@ -16,6 +20,7 @@ from .finding import Finding, ok, problem, warning
 
 TIMEOUT = 5.0
 OLDEST = (3, 10)
+HARMFUL = {"message-ttl", "expires", "max-length", "max-length-bytes", "delivery-limit"}
 _GREETING = b"AMQP\x00\x00\x09\x01"
 _FRAME = struct.Struct(">BHI")  # type, channel, size
 _START = bytes((0, 10, 0, 10, 0, 9))  # connection.start of AMQP 0-9-1: class, method, version
@@ -47,22 +52,57 @@ def hosts(url: str) -> Iterator[Finding]:
             yield problem(about, f"RabbitMQ {server} is too old", "upgrade it to 3.10 or later")
         else:
             yield ok(about, f"RabbitMQ {server} answers in {took:.0f} ms")
-    yield ok(
-        "policies",
-        "they cannot be seen over AMQP; message-ttl, max-length or expires on Postroom's queues would lose events "
-        "(rabbitmqctl list_policies)",
-    )
 
 
 def management(current: Settings) -> Iterator[Finding]:
-    """Asks the management API for the queues."""
+    """Asks the management API, where there is one, how the queues are declared: what RabbitMQ does not compare when
+    they are declared again, and policies, cannot be seen over AMQP."""
+    if current.management is None:
+        yield ok(
+            "policies",
+            "they cannot be seen over AMQP; message-ttl, max-length or expires on Postroom's queues would lose events"
+            " (rabbitmqctl list_policies)",
+        )
+        return
     try:
-        api = Management(str(current.management), address.parse(current.broker), current.broker, current.secrets)
+        api = Management(current.management, address.parse(current.broker), current.broker, current.secrets)
         queues = api.queues()
+        found = api.declarations()
     except PostroomError as error:
         yield problem("management", str(error))
         return
     yield ok("management", f"{api.url} tells of {len(queues)} queues of Postroom's")
+    for queue in queues:
+        for thing in (topology.live_queue(queue)[0], topology.dead_queue(queue)[0]):
+            if thing.name in found:
+                yield from _declaration(queue, thing, found[thing.name])
+    for name, declaration in found.items():
+        if name in queues or name.removesuffix(DEAD_SUFFIX) in queues or name.startswith("postroom.delay."):
+            yield from _policies(name, declaration)
+
+
+def _declaration(queue: str, thing: Thing, found: Declaration) -> Iterator[Finding]:
+    wanted = thing.how["arguments"]
+    for name in sorted(wanted.keys() | found.arguments.keys()):
+        if wanted.get(name) != found.arguments.get(name):
+            yield warning(
+                f"queue {thing.name}",
+                f"it is declared otherwise: its {name} is {_shown(found.arguments, name)}, not {_shown(wanted, name)}",
+                f"postroom migrate {queue}; where that finds nothing to do, delete the queue when it is empty",
+            )
+
+
+def _shown(arguments: dict[str, Any], name: str) -> str:
+    return repr(arguments[name]) if name in arguments else "none"
+
+
+def _policies(name: str, found: Declaration) -> Iterator[Finding]:
+    for key in sorted(HARMFUL & found.policy.keys()):
+        yield warning(
+            f"queue {name}",
+            f"a policy sets {key} = {found.policy[key]}, by which RabbitMQ throws events away or refuses them",
+            "take Postroom's queues out of its pattern: rabbitmqctl list_policies, list_operator_policies",
+        )
 
 
 def _greet(host: str, port: int, tls: dict[str, str] | None) -> str:
