@@ -19,9 +19,10 @@ from tests.consume.stage import Stage
 from tests.rabbit import RabbitNode
 
 from postroom.brokers.base import Fate
-from postroom.brokers.rabbitmq import RabbitMQBroker, delays
+from postroom.brokers.rabbitmq import RabbitMQBroker, delays, topology
 from postroom.brokers.rabbitmq.declaring import QUORUM
 from postroom.errors import BrokerError
+from postroom.wire import headers as h
 from postroom.wire.message import Message, new_id
 
 pytestmark = pytest.mark.rabbitmq
@@ -270,6 +271,22 @@ def test_what_cannot_be_known_is_refused_before_anything_is_changed(
     channel.queue_declare(queue, durable=True, arguments={"x-queue-type": "stream"})
     with pytest.raises(BrokerError, match="is a stream"):
         migrate(broker, queue)
+
+
+def test_a_shard_of_an_ordered_queue_is_moved_too(broker: RabbitMQBroker, channel: Any, queue: str) -> None:
+    broker.declare(queue, True)
+    sent = [Message(new_id(), b"%d" % n, {h.KEY: "k"}, time.time()) for n in range(300)]
+    shard = topology.place(queue, sent[0].headers)
+    channel.queue_delete(shard)
+    channel.queue_declare(shard, durable=True, arguments=QUORUM)
+    channel.queue_bind(shard, "postroom", shard)
+    for each in sent:
+        channel.basic_publish("postroom", shard, each.body, pika.BasicProperties(headers={h.KEY: "k"}))
+    assert f"postroom migrate {queue} " in broker.misfit(queue)
+    assert migrate(broker, queue) == 300
+    assert broker.misfit(queue) == ""
+    found = channel.consume(shard, auto_ack=True, inactivity_timeout=5)
+    assert [body for _, (_, _, body) in zip(sent, found, strict=False)] == [each.body for each in sent]
 
 
 def test_it_asks_first(broker: RabbitMQBroker, channel: Any, queue: str, node: RabbitNode, tmp_path: Path) -> None:

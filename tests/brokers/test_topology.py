@@ -128,7 +128,7 @@ def test_relaxed_redeclaration_hides_nothing_from_us(tmp_path: Path) -> None:
     with RabbitNode(relaxed) as node:
         broker = RabbitMQBroker(node.url, None)
         broker.declare("ours")
-        declare(node, "ours", {"x-queue-type": "classic"})  # passes, so the setting is in force
+        declare(node, "ours.dead", {"x-queue-type": "classic"})  # passes, so the setting is in force
         for arguments in (None, {"x-queue-type": "classic"}, {**QUORUM, "x-delivery-limit": 3}):
             declare(node, "theirs", arguments)
             with pytest.raises(NotPublished, match="postroom migrate theirs"):

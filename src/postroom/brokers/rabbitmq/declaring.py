@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from postroom.brokers.base import DEAD_SUFFIX
 from postroom.errors import BrokerError
 
 from .io import Channel, ChannelClosed, Link
@@ -29,11 +28,13 @@ _TYPED = re.compile(r"the value ('.*') of type '.*'")
 
 
 class Thing(Struct, frozen=True):
-    """An exchange or a queue. ``kind`` is one of the two words; ``how`` is the rest of its declaration."""
+    """An exchange or a queue. ``kind`` is one of the two words; ``how`` is the rest of its declaration;
+    ``part_of`` is the queue that it belongs to, if it holds events that can be moved."""
 
     kind: str
     name: str
     how: dict[str, Any]
+    part_of: str = ""
 
     async def declare(self, channel: Channel) -> None:
         """Makes it, or finds it as it should be. Raises ChannelClosed, or OtherDeclaration."""
@@ -63,9 +64,9 @@ def exchange(name: str, kind: str, arguments: dict[str, Any] | None = None) -> T
     return Thing("exchange", name, {"exchange_type": kind, "arguments": arguments})
 
 
-def queue(name: str, arguments: dict[str, Any]) -> Thing:
+def queue(name: str, arguments: dict[str, Any], part_of: str = "") -> Thing:
     """A durable queue."""
-    return Thing("queue", name, {"arguments": arguments})
+    return Thing("queue", name, {"arguments": arguments}, part_of)
 
 
 class OtherDeclaration(BrokerError):
@@ -79,10 +80,10 @@ class OtherDeclaration(BrokerError):
             why = f"its {name} is {current}, not {wanted}"
         if thing.kind == "exchange":
             mend = "use another virtual host, or delete it while nothing publishes"
-        elif thing.name.startswith("postroom."):
-            mend = "delete it when it is empty"
+        elif thing.part_of:
+            mend = f"postroom migrate {thing.part_of} moves its events into the right one"
         else:
-            mend = f"postroom migrate {thing.name.removesuffix(DEAD_SUFFIX)} moves its events into the right one"
+            mend = "delete it when it is empty"
         super().__init__(
             f"the {thing.kind} {thing.name!r} exists in RabbitMQ with other properties than Postroom's: {why}; {mend}"
         )

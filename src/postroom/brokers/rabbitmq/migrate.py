@@ -44,7 +44,7 @@ def temporary(name: str) -> str:
 
 async def misfit(link: Link, queue: str) -> str:
     """What ``migrate`` would mend, as far as this account may ask; empty: nothing. Raises BrokerError."""
-    things = [topology.live_queue(queue)[0], topology.dead_queue(queue)[0]]
+    things = [thing for thing, _ in await _parts(link, queue)]
     for mark in (_mark(queue), *map(_other, things)):
         if await mark.exists(link):
             return f"a migration of {queue!r} has not come to its end"
@@ -70,12 +70,11 @@ async def migrate(link: Link, queue: str, in_hand: InHand | None, told: Told, mo
     is changed. ``told`` is called with what is done, ``moving`` with the number of events moved in one go.
     """
     await topology.declare_exchanges(link)
-    letters = _Move(link, *topology.dead_queue(queue), told, moving)
-    events = _Move(link, *topology.live_queue(queue), told, moving)
-    todo = [move for move in (letters, events) if await move.look(in_hand)]
-    if not todo and not await events.thing.exists(link):
+    moves = [_Move(link, thing, bindings, told, moving) for thing, bindings in await _parts(link, queue)]
+    todo = [move for move in moves if await move.look(in_hand)]
+    if not todo and not await moves[0].thing.exists(link):
         raise MissingQueue(f"the queue {queue!r} does not exist in RabbitMQ")
-    if events in todo:
+    if any(move.thing.name != topology.dead(queue) for move in todo):
         await _begin_pause(link, queue)
         told(f"{queue} is paused while it is moved")
     for move in todo:
@@ -83,6 +82,11 @@ async def migrate(link: Link, queue: str, in_hand: InHand | None, told: Told, mo
     await topology.declare_queue(link, queue)
     await _end_pause(link, queue)
     return sum(move.moved for move in todo)
+
+
+async def _parts(link: Link, queue: str) -> list[tuple[Thing, list[topology.Binding]]]:
+    parts = [topology.live_queue(queue), topology.dead_queue(queue)]
+    return parts + topology.shard_queues(queue) if await topology.has_shards(link, queue) else parts
 
 
 class _Move:

@@ -58,12 +58,22 @@ def marker(queue: str) -> str:
 
 def live_queue(queue: str) -> tuple[Thing, list[Binding]]:
     """The queue itself, and what it is bound to."""
-    return declared(queue, _live_arguments(queue)), [(EXCHANGE, queue), (delays.DUE, delays.due_binding(queue))]
+    return declared(queue, _live_arguments(queue), queue), [
+        (EXCHANGE, queue),
+        (delays.DUE, delays.due_binding(queue)),
+    ]
 
 
 def dead_queue(queue: str) -> tuple[Thing, list[Binding]]:
     """The queue for its dead letters, and what that is bound to."""
-    return declared(dead(queue), QUORUM), [(EXCHANGE, dead(queue))]
+    return declared(dead(queue), QUORUM, queue), [(EXCHANGE, dead(queue))]
+
+
+def shard_queues(queue: str) -> list[tuple[Thing, list[Binding]]]:
+    """The shards of an ordered queue, and what each is bound to."""
+    arguments = {**_live_arguments(queue), "x-single-active-consumer": True}
+    names = [shard(queue, number) for number in range(SHARDS)]
+    return [(declared(name, arguments, queue), [(EXCHANGE, name)]) for name in names]
 
 
 def _live_arguments(queue: str) -> dict[str, Any]:
@@ -110,10 +120,9 @@ async def declare_queue(link: Link, queue: str) -> None:
 
 async def declare_shards(link: Link, queue: str) -> None:
     """What an ordered queue has beside itself: see ``shards``. Raises BrokerError."""
-    arguments = {**_live_arguments(queue), "x-single-active-consumer": True}
-    shards = [declared(shard(queue, number), arguments) for number in range(SHARDS)]
-    bindings = [(each.name, EXCHANGE, each.name) for each in shards]
-    await _make(link, [*shards, declared(members(queue), QUORUM)], bindings)
+    shards = shard_queues(queue)
+    bindings = [(thing.name, *each) for thing, its in shards for each in its]
+    await _make(link, [*(thing for thing, _ in shards), declared(members(queue), QUORUM)], bindings)
 
 
 async def has_shards(link: Link, queue: str) -> bool:

@@ -87,7 +87,8 @@ def _declaration(queue: str, thing: Thing, found: Declaration) -> Iterator[Findi
         if wanted.get(name) != found.arguments.get(name):
             yield warning(
                 f"queue {thing.name}",
-                f"it is declared otherwise: its {name} is {_shown(found.arguments, name)}, not {_shown(wanted, name)}",
+                f"it is declared otherwise: its {name} is {_shown(found.arguments, name)},"
+                f" not {_shown(wanted, name)}",
                 f"postroom migrate {queue}; where that finds nothing to do, delete the queue when it is empty",
             )
 
