@@ -34,14 +34,18 @@ class Outbox:
         verdict: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
         def settled(_: Outgoing, outcome: Outcome) -> None:
+            if outcome is not Outcome.CONFIRMED and self._channels.get(queue) is confirms:
+                del self._channels[queue]  # refused: see Sender._refused
             if outcome is Outcome.RETURNED:  # somebody deleted the queue: declare it anew
-                self._channels.pop(queue, None)
                 self._ladder = False
             if not verdict.done():
                 verdict.set_result(outcome)
 
         confirms.publish([Outgoing(identity, exchange, key, properties, body, settled)])
-        return await verdict
+        outcome = await verdict
+        if outcome is not Outcome.CONFIRMED and confirms.idle and confirms.open:
+            await confirms.close()
+        return outcome
 
     async def reply(self, address: str, correlation: str, reply: Reply) -> None:
         """Sends a reply, unconfirmed: where nobody awaits it any more, it is dropped. Raises BrokerError or

@@ -21,6 +21,7 @@ TOO_MANY_ORPHANS: Final = 300
 # ask, not less often than that. Between the two chance decides, or all processes of a fleet would come at once.
 SHORTEST_PAUSE: Final = 0.25
 LONGEST_WANTED: Final = 2.0
+ELECTION: Final = 0.5  # seconds in which a queue has got another leader
 # A channel costs the broker memory, and a connection has 2,047: queues beyond so many take turns.
 MOST_CHANNELS: Final = 1000
 FOR_DECLARING: Final = 47  # channels that are left to declarations
@@ -230,7 +231,7 @@ class Sender:
             assert item.channel is not None
             call.settle(item, UNKNOWN, f"{item.channel.end} before RabbitMQ confirmed")
         elif outcome is Outcome.REFUSED:
-            call.settle(item, FAILED, "RabbitMQ refused it: the queue is full or being deleted")
+            self._refused(item)
         elif item.again:
             call.settle(
                 item,
@@ -243,6 +244,22 @@ class Sender:
             self._ladder = self._ladder and not call.delayed
             self._writer.shut(call.queue)
             self._place([Part(call, [item])])
+
+    def _refused(self, item: Item) -> None:
+        """Again, once, on another channel. One that was opened while a node of the cluster died may believe for as
+        long as that is down that the queue's leader is there, and then RabbitMQ refuses all that comes by it."""
+        queue, channel = item.call.queue, item.channel
+        assert channel is not None
+        if self._channels.get(queue) is channel:
+            del self._channels[queue]
+            self._writer.shut(queue)
+        if channel.idle and channel.open:
+            self._start(self._close(channel))
+        if item.again:
+            item.call.settle(item, FAILED, "RabbitMQ refused it: the queue is full or being deleted")
+        else:
+            item.again, item.state = True, WAITING
+            self._loop.call_later(ELECTION, self._place, [Part(item.call, [item])])
 
     def _forget(self, call: Call) -> None:
         """The caller has gone. What is not written never will be; what is written may never be confirmed."""
