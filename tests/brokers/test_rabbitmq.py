@@ -274,6 +274,25 @@ def test_the_largest_body_travels_and_a_larger_one_is_refused(broker: RabbitMQBr
     assert broker.purge(queue) == 1
 
 
+def test_what_a_full_queue_refuses_is_not_published(
+    broker: RabbitMQBroker, rabbit_node: RabbitNode, queue: str
+) -> None:
+    def publish_often() -> None:
+        for _ in range(20):  # RabbitMQ takes a few beyond the limit
+            broker.publish(queue, [message() for _ in range(5)], 0, 5)
+
+    broker.publish(queue, [message()], 0, 5)
+    rabbit_node.control("set_policy", queue, f"^{queue}$", '{"max-length": 1}', "--apply-to", "queues")
+    try:
+        with pytest.raises(NotPublished, match="refused it: the queue is full"):
+            publish_often()
+    finally:
+        rabbit_node.control("clear_policy", queue)
+    broker.purge(queue)
+    broker.publish(queue, [message() for _ in range(50)], 0, 5)
+    assert broker.purge(queue) == 50
+
+
 def test_a_deleted_queue_is_declared_again(broker: RabbitMQBroker, rabbit_node: RabbitNode, queue: str) -> None:
     broker.publish(queue, [message()], 0, 5)
     with pika.BlockingConnection(pika.URLParameters(rabbit_node.url)) as connection:
