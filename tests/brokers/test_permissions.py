@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ import pytest
 from tests.consume.stage import ROOT, Stage
 from tests.rabbit import RabbitNode
 
+from postroom.brokers.base import Broker
 from postroom.brokers.connect import connect
 from postroom.brokers.rabbitmq import RabbitMQBroker
-from postroom.errors import BrokerError, NotPublished, PublishUnknown
+from postroom.errors import BrokerError, NoReply, NotPublished, PublishUnknown
 from postroom.wire.message import Message, new_id
+from postroom.wire.reply import Reply
 
 pytestmark = pytest.mark.rabbitmq
 
@@ -123,6 +126,33 @@ def test_one_declares_one_runs_and_one_publishes(accounts: Accounts, stage: Stag
     deploy.close()
 
 
+def ask(broker: Broker, queue: str) -> Reply:
+    reply: Future[Reply] = Future()
+    broker.request(queue, message(), 5, reply)
+    return reply.result(20)
+
+
+def test_who_publishes_may_ask_and_who_runs_may_answer(accounts: Accounts, stage: Stage) -> None:
+    accounts.command("shop-deploy", "declare", "--app", "tests.apps.answers")
+    stage.consumer("--queue", "asks", app="tests.apps.answers")
+    assert ask(stage.broker, "asks").body == b"{}"
+
+
+def test_what_keeps_who_runs_from_answering_is_said(accounts: Accounts, stage: Stage) -> None:
+    accounts.command("shop-deploy", "declare", "--app", "tests.apps.answers")
+    accounts.node.control("add_user", "silent", "secret")
+    accounts.node.control("set_permissions", "-p", "prod", "silent", "^amq.gen.*", "^amq.gen.*", ".*")
+    consumer = stage.consumer("--queue", "asks", app="tests.apps.answers", POSTROOM_BROKER=accounts.url("silent"))
+    reply: Future[Reply] = Future()
+    stage.broker.request("asks", message(), 5, reply)
+    stage.until(
+        lambda: "access to exchange 'amq.default' in vhost 'prod' refused for user 'silent'" in stage.log(consumer)
+    )
+    assert "replies to requests cannot be sent" in stage.log(consumer)
+    stage.until(lambda: stage.broker.figures("asks").ready == 0)
+    assert stage.stop(consumer) == 0
+
+
 @pytest.mark.parametrize("account", ["shop-worker", "shop-web"])
 def test_neither_may_do_what_is_for_people(accounts: Accounts, account: str) -> None:
     accounts.command("shop-deploy", "declare", "plain")
@@ -166,4 +196,6 @@ def test_a_permission_that_a_publisher_lacks_is_named(accounts: Accounts) -> Non
     broker = RabbitMQBroker(accounts.url("mute"), None)
     with pytest.raises(PublishUnknown, match=r"access to exchange 'postroom' .* refused for user 'mute'"):
         broker.publish("plain", [message()], 0, 5)
+    with pytest.raises(NoReply, match=r"access to exchange 'postroom' .* refused for user 'mute'"):
+        ask(broker, "plain")
     broker.close()

@@ -149,3 +149,26 @@ def test_in_place_for_ten_minutes_at_most() -> None:
     reason = "it was retried in place for 10 minutes, and its followers waited: ValueError: no"
     assert buried.headers[h.REASON] == reason
     assert h.HELD not in h.revived(buried.headers)
+
+
+ASKED: dict[str, str | float] = {"reply_to": "here", "deadline": 1010.0}
+
+
+@pytest.mark.parametrize("kind", ["failed", "rubbish", "newer", "drop", "expired"])
+def test_a_request_that_fails_is_done(kind: str) -> None:
+    assert after(kind, message(**ASKED)) == Ack()
+
+
+def test_a_request_is_retried_up_to_its_deadline() -> None:
+    assert after("retry", message(**ASKED), 9.9) == Reschedule(message(generation=1, **ASKED).headers, 9.9)
+    assert after("retry", message(**ASKED), 10.0) == Ack()
+    assert isinstance(after("retry", message(reply_to="here"), 1e6), Reschedule)
+
+
+def test_a_buried_request_is_none_any_more() -> None:
+    for verdict in (
+        after("bury", message(**ASKED, correlation_id="7")),
+        after_crash(message(**ASKED, crashes=1), "was killed", LIMITS, NOW),
+    ):
+        assert isinstance(verdict, Bury)
+        assert not {h.REPLY_TO, h.DEADLINE, h.CORRELATION} & verdict.headers.keys()

@@ -6,7 +6,13 @@ from typing import TypedDict
 
 from msgspec import Struct
 
-from postroom import Queue, aqueue_json_publish, queue_json_publish, queue_json_publish_many
+from postroom import (
+    Queue,
+    aqueue_json_publish,
+    queue_json_publish,
+    queue_json_publish_many,
+    queue_json_request,
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,8 @@ def accepted() -> None:
     queue_json_publish("invites", {"email": "ada@example.com", "team": 7})
     queue_json_publish_many(invites, [guest, guest])
     queue_json_publish_many(invites, guests())
+    print(queue_json_request(invites, guest, timeout=3)["mail"])
+    queue_json_request("invites", {"email": "ada@example.com", "team": 7})
 
 
 def guests() -> Iterator[Invite]:
@@ -60,6 +68,8 @@ def refused() -> None:
     queue_json_publish(counts, "7")  # refused
     queue_json_publish(invites)  # refused
     queue_json_publish_many(invites, [guest, Click(1)])  # refused
+    queue_json_request(invites, Click(1))  # refused
+    queue_json_request(invites, guest, timeout="3")  # refused
     queue_json_publish_many(invites, guest)  # refused
     queue_json_publish(7, guest)  # refused
 

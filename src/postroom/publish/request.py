@@ -102,6 +102,7 @@ def _request(
             f"timeout {timeout!r} for a request of queue {declared.name!r}: give seconds, more than 0, up to a day"
         )
     message = message_of(declared, payload, None, headers_of(declared, headers))
+    message.headers.pop(h.KEY, None)  # it waits for nobody's order
     message.headers[h.DEADLINE] = message.published + timeout
     return declared, message
 

@@ -11,7 +11,7 @@ from postroom.wire.reply import Reply
 
 from . import delays, topology
 from .confirms import ConfirmChannel, Outcome, Outgoing
-from .io import Channel, Link
+from .io import Channel, ChannelClosed, Link, log
 
 
 class Outbox:
@@ -54,6 +54,7 @@ class Outbox:
             link = await self._linked()
             if self._replies is None or not self._replies.open:
                 self._replies = await link.channel()
+                self._replies.on_closed = self._on_replies_closed
             channel = self._replies
         if link.blocked:  # written, it would wait here without bounds
             raise BrokerError("RabbitMQ is low on memory or disk and has stopped all publishers")
@@ -61,6 +62,11 @@ class Outbox:
             content_type="application/json", correlation_id=correlation, headers=reply.headers or None
         )
         channel.raw.basic_publish("", address, reply.body, properties)
+
+    def _on_replies_closed(self, reason: ChannelClosed) -> None:
+        # Nobody waits to be told: the replies that it takes along are not confirmed.
+        if reason.code:
+            log.error("replies to requests cannot be sent, and whoever waits for them gets none: %s", reason)
 
     async def close(self) -> None:
         if self._link is not None:

@@ -111,6 +111,7 @@ class Line:
         self._confirms = confirms
         self._pending = pending
         self._asked: dict[str, Request] = {}
+        self._forward: Callable[[ChannelClosed], None] = lambda _: None
 
     @classmethod
     async def to(cls, link: Link, queue: str, pending: Pending) -> "Line":
@@ -118,7 +119,7 @@ class Line:
         await declare(link, queue)
         line = cls(await ConfirmChannel.on(link), pending)
         channel = line._confirms.channel
-        channel.raw.add_on_close_callback(lambda *_: line._on_closed())
+        line._forward, channel.on_closed = channel.on_closed, line._on_closed
         await channel.call("basic_consume", queue=DIRECT, on_message_callback=line._on_reply, auto_ack=True)
         return line
 
@@ -144,9 +145,14 @@ class Line:
         correlation, reply = messages.decode_reply(properties, body)
         self._pending.answer(correlation, reply)
 
-    def _on_closed(self) -> None:
+    def _on_closed(self, reason: ChannelClosed) -> None:
         for identity, request in list(self._asked.items()):
-            self._pending.fail(identity, _cut_off(request))
+            sentence = (
+                f"no reply can come to the request {identity} of queue {request.queue!r}, which may have run: the "
+                f"channel to RabbitMQ is gone ({reason}); ask again where that does no harm"
+            )
+            self._pending.fail(identity, NoReply(sentence))
+        self._forward(reason)
 
 
 class Caller:
@@ -185,12 +191,10 @@ class Caller:
             await self._link.close(timeout=0.7)
 
     def settled(self, outgoing: Outgoing, outcome: Outcome) -> None:
-        """What the confirm channel calls. A confirm by itself means nothing yet."""
+        """What the confirm channel calls. A confirm by itself means nothing yet, and of a loss the line has told."""
         assert isinstance(outgoing, Request)
         request = outgoing
-        if outcome is Outcome.LOST:
-            self._pending.fail(request.id, _cut_off(request))
-        elif outcome is Outcome.REFUSED:
+        if outcome is Outcome.REFUSED:
             self._refuse(request, "RabbitMQ refused it: the queue is full or being deleted")
         elif outcome is Outcome.RETURNED and request.again:
             self._refuse(
@@ -303,13 +307,6 @@ def _passing(error: Exception) -> bool:
     if isinstance(error, CannotConnect):
         return not error.permanent
     return isinstance(error, ChannelClosed) and error.code == 0
-
-
-def _cut_off(request: Request) -> NoReply:
-    return NoReply(
-        f"no reply can come to the request {request.id} of queue {request.queue!r}, which may have run: the "
-        "connection to RabbitMQ was lost; ask again where that does no harm"
-    )
 
 
 class _Thread:
