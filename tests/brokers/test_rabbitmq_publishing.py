@@ -1,6 +1,7 @@
 """Publishing on RabbitMQ from many threads by one connection, whose ends may be gone."""
 
 import asyncio
+import ctypes
 import hashlib
 import itertools
 import os
@@ -198,6 +199,53 @@ def test_closing_meanwhile_leaves_nobody_in_the_dark(broker: RabbitMQBroker, que
     assert refused <= {"the connection was closed by this program"}
     found = {each.id for each in broker.peek(queue, 100_000)}
     assert set(confirmed) <= found <= set(confirmed) | set(unsure)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_exceptions_from_outside_amid_publishing(broker: RabbitMQBroker, queue: str) -> None:
+    """As a time limit raises them, anywhere."""
+
+    class Interrupted(BaseException):
+        pass
+
+    confirmed: list[str] = []
+    interrupted = itertools.count()
+    stop = threading.Event()
+
+    def publish_once() -> None:
+        try:
+            broker.publish(queue, [sent := message()], 0, 5)
+            confirmed.append(sent.id)
+        except Interrupted:
+            next(interrupted)
+        except PublishUnknown:
+            return
+
+    def publish() -> None:
+        while not stop.is_set():
+            try:
+                publish_once()
+            except Interrupted:
+                continue
+
+    threads = [threading.Thread(target=publish, daemon=True) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    broker.publish(queue, [message()], 0, 5)
+    ends = time.monotonic() + 2
+    while time.monotonic() < ends:
+        for thread in threads:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(thread.ident or 0), ctypes.py_object(Interrupted)
+            )
+        time.sleep(0.007)
+    stop.set()
+    for thread in threads:
+        thread.join(10)
+    broker.publish(queue, [message()], 0, 5)
+    assert next(interrupted) > 5
+    found = {each.id for each in broker.peek(queue, 100_000)}
+    assert set(confirmed) <= found
 
 
 def test_the_first_publish_after_a_reset_while_idle(distant: RabbitMQBroker, proxy: Proxy, queue: str) -> None:

@@ -40,7 +40,7 @@ class ConfirmChannel:
     keeps both. ``lock`` is held by whoever numbers messages and sends them. ``end`` says why the channel was closed.
     """
 
-    def __init__(self, channel: Channel, lock: threading.Lock) -> None:
+    def __init__(self, channel: Channel, lock: "threading.RLock") -> None:
         self.channel = channel
         self.lock = lock
         self.orphans = 0
@@ -53,9 +53,9 @@ class ConfirmChannel:
         self._method: tuple[str, str, bytes] = ("", "", b"")  # the latest exchange, key and frame for them
 
     @classmethod
-    async def on(cls, link: Link, lock: "threading.Lock | None" = None) -> "ConfirmChannel":
+    async def on(cls, link: Link, lock: "threading.RLock | None" = None) -> "ConfirmChannel":
         """A new channel of ``link``. Raises BrokerError."""
-        confirms = cls(await link.channel(), lock or threading.Lock())
+        confirms = cls(await link.channel(), lock or threading.RLock())
         raw = confirms.channel.raw
         await confirms.channel.call("confirm_delivery", ack_nack_callback=confirms._on_confirm)
         raw.add_on_return_callback(confirms._on_return)

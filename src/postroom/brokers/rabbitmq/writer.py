@@ -35,7 +35,7 @@ class Writer:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, set_aside: Callable[[], None]) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self._loop = loop
         self._set_aside = set_aside
         self._inbox: deque[Call] = deque()
@@ -69,17 +69,25 @@ class Writer:
     def write(self) -> None:
         """Writes what waits, unless another thread is at it: then that one looks again."""
         for _ in range(MOST_TURNS):
-            if not self._inbox and not self._may_go_on():
-                return
-            if not self.lock.acquire(blocking=False):
+            if self._owned() or not (self._inbox or self._may_go_on()):
                 return
             try:
+                if not self.lock.acquire(blocking=False):
+                    return
                 self._turn()
-            finally:
-                self.lock.release()
+            except BaseException:
+                # From outside, such as a time limit's: what is numbered and what is sent may not agree any more.
+                self._abandon("a publish was interrupted")
+                raise
+            finally:  # reached also when that came right after the lock was taken
+                if self._owned():
+                    self.lock.release()
         with self.lock:
             if not self._closed:
                 self._loop.call_soon_threadsafe(self.write)
+
+    def _owned(self) -> bool:
+        return bool(self.lock._is_owned())  # type: ignore[attr-defined]
 
     def _may_go_on(self) -> bool:
         link = self._link
@@ -169,8 +177,12 @@ class Writer:
                     self._written_bytes -= len(item.body)
                 self._written -= len(part.items)
                 self._ready.appendleft(part)
-            self._link = None
-            self._loop.call_soon_threadsafe(link.abort, "its socket takes nothing any more")
+            self._abandon("its socket takes nothing any more")
+
+    def _abandon(self, why: str) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            self._loop.call_soon_threadsafe(link.abort, why)
 
     # The I/O thread
 
