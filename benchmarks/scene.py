@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.rabbit import RabbitNode
+from tests.rabbit import RabbitNode, kill_group
 
 from postroom.brokers.base import Broker
 from postroom.brokers.connect import connect
@@ -90,11 +90,10 @@ class Scene:
         return "".join(p.read_text(errors="replace") for p in sorted(self.folder.glob("stderr-*")))
 
     def end(self) -> None:
-        """Kills whatever still runs."""
+        """Kills whatever still runs, and its children."""
         for process in self._processes:
             if process.poll() is None:
-                process.kill()
-            process.wait()
+                kill_group(process)
 
 
 @contextlib.contextmanager
