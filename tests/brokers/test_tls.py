@@ -2,12 +2,14 @@
 
 import asyncio
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.brokers.conformance.consumer import eventually
 from tests.brokers.test_rabbitmq import Recorder, consuming
 from tests.rabbit import RabbitNode, free_ports
 
@@ -60,7 +62,12 @@ class Site:
             f"ssl_options.certfile = {folder}/server.pem\n"
             f"ssl_options.keyfile = {folder}/server.key\n"
         )
-        self.node.start()
+        self.node.start()  # waits for the plain port; RabbitMQ 4.3 opens the other one after it
+        eventually(self._listens, "the TLS port is open")
+
+    def _listens(self) -> bool:
+        with socket.socket() as trying:
+            return trying.connect_ex(("127.0.0.1", self.port)) == 0
 
     def url(self, cafile: Path, host: str = "localhost") -> str:
         return f"amqps://guest:guest@{host}:{self.port}/%2F?cafile={cafile}"
