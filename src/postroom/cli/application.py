@@ -21,10 +21,7 @@ def settings_for(args: Any) -> Settings:
 def broker_for(args: Any) -> Broker:
     """The broker a command speaks to. Where an application is given it is imported, so that its settings and
     queues are known. Raises PostroomError."""
-    import logging  # --help does without
-
-    # What goes wrong is told in the command's one line; logged to nobody in particular it would be another one.
-    logging.getLogger("postroom").addHandler(logging.NullHandler())
+    _hear_the_log()
     current = settings_for(args)
     if current.app is not None:
         from postroom.operate.application import load
@@ -36,6 +33,17 @@ def broker_for(args: Any) -> Broker:
     from postroom.publish.door import broker
 
     return broker()
+
+
+def _hear_the_log() -> None:
+    """What goes wrong is told in the command's one line; logged to nobody in particular it would be another one. Only
+    what does not end the command is told from the log."""
+    import logging  # --help does without
+
+    logging.getLogger("postroom").addHandler(logging.NullHandler())
+    degraded = logging.StreamHandler()
+    degraded.setFormatter(logging.Formatter("postroom: %(message)s"))
+    logging.getLogger("postroom.management").handlers[:] = [degraded]
 
 
 def _refuse_missing_file(current: Settings) -> None:

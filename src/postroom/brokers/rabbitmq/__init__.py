@@ -1,6 +1,7 @@
 """RabbitMQ: quorum queues, publisher confirms, one node or a cluster."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,7 +16,7 @@ from postroom.wire.reply import Reply
 from . import address, control, dead, migrate, pauses, topology
 from .connecting import connect
 from .consumer import RabbitMQHold
-from .io import Link, log
+from .io import Link
 from .publisher import Publisher
 from .requests import Requests
 
@@ -121,7 +122,7 @@ class RabbitMQBroker:
         try:
             return ask(self._management)
         except BrokerError as error:
-            log.warning("%s; going on with what AMQP tells", error)
+            logging.getLogger("postroom.management").warning("%s; going on with what AMQP tells", error)
             self._management = None
             return None
 
