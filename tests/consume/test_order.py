@@ -156,3 +156,23 @@ def test_in_process(stage: Stage) -> None:
     stage.until(lambda: len(stage.ns()) == 4 and stage.empty("ordered"))
     assert (ends(stage, "a"), ends(stage, "b")) == ([0, 1], [0, 1])
     assert stage.stop(consumer) == 0
+
+
+def test_an_event_whose_host_dies_with_it_is_counted_and_its_followers_wait(stage: Stage) -> None:
+    """Not on RabbitMQ, where no note can be made of it in its place: there it runs alone, again and again."""
+    if stage.url.startswith("amqp"):
+        pytest.skip("RabbitMQ cannot count these in their place")
+    (bad,) = publish(stage, "ordered", "a", {"n": "a-0", "do": "kill all"})
+    publish(stage, "ordered", "a", {"n": "a-1"})
+    publish(stage, "ordered", "b", {"n": "b-0"}, {"n": "b-1"})
+    lives = 0
+    while not stage.dead("ordered"):
+        lives += 1
+        assert lives < 9, stage.log()
+        consumer = stage.consumer("--queue", "ordered", app=APP)
+        stage.until(lambda: consumer.poll() is not None or stage.dead("ordered"), 20)  # noqa: B023
+    stage.until(lambda: stage.empty("ordered"))
+    assert stage.reasons("ordered") == {bad: "it killed 2 executors; the last went, and its consumer with it"}
+    assert stage.ns("begin").count("a-0") == 4
+    assert (ends(stage, "a"), ends(stage, "b")) == ([1], [0, 1])
+    assert stage.stop(consumer) == 0

@@ -144,6 +144,10 @@ class Hold(Protocol):
         on its way, ahead of the acknowledgement that follows; it is not confirmed, and where it cannot be sent that
         is logged: whoever waits for it has a deadline."""
 
+    async def note(self, delivery: Delivery, headers: Headers) -> bool:
+        """Writes these headers onto an event with a key where it stands: it stays in hand, and has them should it
+        come back. False where the broker cannot, or the hold was lost."""
+
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """These were not started: back to their queue, to where they were, and nothing counted where the
         broker allows that. Returns at once."""

@@ -97,8 +97,13 @@ class Reception:
 
     def _with_past_in_order(self, delivery: Delivery, place: Place, returns: int) -> None:
         """It cannot be marked by replacing it, which would cost it its place: it runs alone from its second return
-        on, unless it has had an outcome here since."""
-        if marked(delivery) or (returns >= 2 and h.HELD not in delivery.message.headers):
+        on, unless it has had an outcome here since. Where the broker keeps a note of each such run, that it was
+        begun, one that comes back with the note is counted."""
+        headers = delivery.message.headers
+        if returns and 0 < h.number(headers, h.SUSPECT) <= delivery.returns:
+            del headers[h.SUSPECT]
+            self.desk.crashed(delivery, False, "went, and its consumer with it")
+        elif marked(delivery) or (returns >= 2 and h.HELD not in delivery.message.headers):
             self._suspects.append((delivery, place))
         else:
             self._new(delivery, place)
@@ -141,8 +146,18 @@ class Reception:
             return
         if self.stopping:
             self.desk.give_back([delivery])
+        elif self.desk.order_of(delivery) is not None:
+            place.team.reserved = True
+            self.desk.settlement.note_alone(delivery, partial(self._noted, delivery, place, losses))
         else:
             place.team.suspect(place.lane, [delivery])
+
+    def _noted(self, delivery: Delivery, place: Place, losses: int) -> None:
+        place.team.reserved = False
+        if losses == place.intake.losses and not self.stopping:
+            place.team.suspect(place.lane, [delivery])
+        elif losses == place.intake.losses:
+            self.desk.give_back([delivery])
 
     def lost(self, why: str) -> None:
         """Every delivery is void."""

@@ -25,6 +25,7 @@ from postroom.policy.verdict import (
     too_large,
 )
 from postroom.wire import headers as h
+from postroom.wire.message import Headers
 from postroom.wire.reply import Reply
 
 from .memory import Memory
@@ -117,9 +118,21 @@ class Settlement:
             if order is not None:
                 order.left(delivery)
         elif order is not None and isinstance(verdict, Reschedule):
+            if h.SUSPECT in delivery.message.headers and h.SUSPECT not in verdict.headers:
+                self._start(self._note(delivery, verdict.headers, lambda: None))
             order.retry(delivery, verdict.headers, verdict.delay)
         else:
             self._start(self._replace(delivery, verdict))
+
+    def note_alone(self, delivery: Delivery, act: Callable[[], None]) -> None:
+        """Has the broker note, where it can, that an event with a key begins to run alone; then acts."""
+        headers = {**delivery.message.headers, h.SUSPECT: delivery.returns + 1}
+        self._start(self._note(delivery, headers, act))
+
+    async def _note(self, delivery: Delivery, headers: Headers, act: Callable[[], None]) -> None:
+        if await self._hold.note(delivery, headers):
+            delivery.message.headers = headers
+        act()
 
     def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(coroutine)

@@ -51,6 +51,9 @@ class MemoryHold:
     async def reply(self, delivery: Delivery, reply: Reply) -> None:
         self._store.pending.answer(delivery.message.id, reply)
 
+    async def note(self, delivery: Delivery, headers: Headers) -> bool:
+        return self._store.note(delivery, headers)
+
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         self._store.give_back([delivery.tag for delivery in deliveries], counted=False)
 

@@ -139,6 +139,13 @@ class Store:
         self.wake()
         return event is not None
 
+    def note(self, delivery: Delivery, headers: Headers) -> bool:
+        with self.lock:
+            event = self.in_hand.get(delivery.tag)
+            if event is not None:
+                event.message = _replaced(event.message, headers)
+        return event is not None
+
     def give_back(self, tags: Sequence[int], counted: bool) -> None:
         with self.lock:
             for tag in tags:

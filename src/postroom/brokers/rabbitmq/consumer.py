@@ -356,6 +356,10 @@ class RabbitMQHold:
         """As ``Hold.bury``; long texts in ``headers`` are cut to fit."""
         return await self._replace(delivery, headers, topology.EXCHANGE, topology.dead(delivery.queue))
 
+    async def note(self, delivery: Delivery, headers: Headers) -> bool:
+        """As ``Hold.note``: RabbitMQ's messages cannot be written to."""
+        return False
+
     async def _replace(self, delivery: Delivery, headers: Headers, exchange: str, key: str) -> bool:
         properties = messages.encode_shortened(delivery.message, headers)
         source, tag = delivery.tag.source, delivery.tag

@@ -81,6 +81,15 @@ def bury(connection: sqlite3.Connection, hold: int, seq: int, headers: Headers) 
     return _leave_if(copied, connection, seq)
 
 
+def note(connection: sqlite3.Connection, hold: int, seq: int, headers: Headers) -> bool:
+    """Writes headers onto an event. False if it is not the hold's."""
+    written = connection.execute(
+        f"UPDATE events SET headers = ? WHERE seq = ? AND {_MINE}",  # noqa: S608
+        (encoded(headers), seq, hold),
+    )
+    return written.rowcount == 1
+
+
 def _leave_if(copied: sqlite3.Cursor, connection: sqlite3.Connection, seq: int) -> bool:
     if copied.rowcount != 1:
         return False

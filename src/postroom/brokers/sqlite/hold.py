@@ -11,7 +11,7 @@ from postroom.wire.reply import Reply
 
 from .control import Control
 from .keeper import Keeper
-from .orders import Acknowledge, Answer, Bury, GiveBack, Replace, Subscribe
+from .orders import Acknowledge, Answer, Bury, GiveBack, Note, Replace, Subscribe
 
 CLOSING = 5.0
 UNCLAIMED = 60.0  # seconds that a reply is kept where its request names no deadline
@@ -75,6 +75,14 @@ class SQLiteHold:
         expires = h.moment(headers, h.DEADLINE) or time.time() + UNCLAIMED
         caller, identity = h.text(headers, h.REPLY_TO), h.text(headers, h.CORRELATION) or delivery.message.id
         self._keeper.mailbox.put(Answer(caller, identity, expires, reply), hurry=True)
+
+    async def note(self, delivery: Delivery, headers: Headers) -> bool:
+        """Writes these headers onto the event, in one transaction."""
+        if self._in_hand.get(delivery.tag) is not delivery:
+            return False
+        answer: asyncio.Future[bool] = self._loop.create_future()
+        self._keeper.mailbox.put(Note(self._epoch, delivery.tag, headers, answer), hurry=True)
+        return await answer
 
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """These were not started: back to where they were, nothing counted."""

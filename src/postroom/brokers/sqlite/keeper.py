@@ -17,7 +17,7 @@ from . import claim, faults, liveness, replies, wake
 from .connection import CommitUnknown, Handle
 from .liveness import Registered
 from .mailbox import Mailbox
-from .orders import Answer, Bury, Order, Replace, Subscribe, Subscription
+from .orders import Answer, Bury, Note, Order, Replace, Subscribe, Subscription
 from .registration import Registration
 from .reports import Reporter, Reports
 from .schema import declare
@@ -213,7 +213,7 @@ class Keeper:
 
     def _refuse(self, order: Order) -> None:
         """The order is for a delivery that is no longer ours."""
-        if isinstance(order, Replace | Bury):
+        if isinstance(order, Replace | Bury | Note):
             self._reporter.answer(order.answer, False)
 
     def _conclude(self, turn: Turn) -> None:

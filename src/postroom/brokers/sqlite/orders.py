@@ -57,6 +57,15 @@ class Answer(Struct):
     reply: Reply
 
 
+class Note(Struct):
+    """The event has these headers from now on, and stays in hand."""
+
+    epoch: int
+    seq: int
+    headers: Headers
+    answer: Future[bool]
+
+
 class Subscribe(Struct):
     """Take events of the queue, up to ``prefetch``; 0 ends the subscription."""
 
@@ -64,7 +73,7 @@ class Subscribe(Struct):
     prefetch: int
 
 
-Settlement = Acknowledge | GiveBack | Replace | Bury
+Settlement = Acknowledge | GiveBack | Replace | Bury | Note
 Order = Settlement | Answer | Subscribe
 
 

@@ -11,7 +11,7 @@ from postroom.wire.headers import KEY
 
 from . import claim, replies, wake
 from .liveness import Registered
-from .orders import Acknowledge, Answer, Bury, GiveBack, Order, Replace, Subscribe, Subscription
+from .orders import Acknowledge, Answer, Bury, GiveBack, Note, Order, Replace, Subscribe, Subscription
 from .registration import Registration
 from .schema import declare
 
@@ -66,6 +66,9 @@ class Turn:
                     self.answers.append((order.answer, buried))
                 case Answer():
                     answers.append(order)
+                case Note():
+                    noted = claim.note(self._connection, self._hold, order.seq, order.headers)
+                    self.answers.append((order.answer, noted))
                 case Subscribe():
                     self._subscribe(order)
         if answers:
