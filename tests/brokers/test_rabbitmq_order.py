@@ -111,7 +111,6 @@ def test_a_pause_reaches_all_shards_and_figures_count_them(broker: RabbitMQBroke
     consumer.wait_paused(queue)
     publish(broker, queue)
     eventually(lambda: broker.figures(queue).ready == len(KEYS), "all wait")
-    assert len(broker.peek(queue, 200)) == len(KEYS)
     broker.resume(queue)
     assert len(consumer.next(queue, len(KEYS))) == len(KEYS)
     consumer.close()
@@ -140,5 +139,27 @@ def test_a_standby_is_owed_nothing(broker: RabbitMQBroker, queue: str) -> None:
     time.sleep(2)
     owed = {first.owed(queue), second.owed(queue)}
     assert owed == {0}
+    first.close()
+    second.close()
+
+
+def test_what_is_on_its_way_when_a_shard_is_given_up_keeps_its_place(broker: RabbitMQBroker, queue: str) -> None:
+    """The acknowledgements make RabbitMQ send more, to a consumer that is about to leave."""
+    sent = [Message(new_id(), b"{}", {KEY: "a"}, time.time()) for _ in range(600)]
+    broker.publish(queue, sent, 0, 10)
+    first, second = Consumer(broker), Consumer(broker)
+    first.subscribe_ordered(queue, 10)
+    got = first.next(queue, 256)
+    first.ack(got[:100])
+    first.unsubscribe(queue)
+    first.give_back(got[100:])
+    second.subscribe_ordered(queue, 10)
+    seen: list[str] = []
+    while not seen or seen[-1] != sent[-1].id:
+        (delivery,) = second.next(queue, 1)
+        second.ack([delivery])
+        seen.append(delivery.message.id)
+    places = {message.id: place for place, message in enumerate(sent)}
+    assert seen == sorted(seen, key=lambda event_id: places[event_id])
     first.close()
     second.close()

@@ -80,7 +80,7 @@ class RabbitMQBroker:
 
     def peek(self, queue: str, limit: int) -> list[Message]:
         """Hides the events from consumers for that moment, and RabbitMQ counts a return for each."""
-        return self._request(lambda link: control.peek(link, queue, limit))
+        return self._request(lambda link: dead.peek(link, queue, limit))
 
     def purge(self, queue: str) -> int:
         return self._request(lambda link: control.purge(link, queue))

@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from postroom.brokers.base import Figures, MissingQueue
-from postroom.wire.message import Message
 
-from . import dead, delays, pauses, topology
+from . import delays, pauses, topology
 from .io import Link
 
 T = TypeVar("T")
@@ -92,16 +91,6 @@ async def shards(link: Link, queue: str) -> list[str]:
     """The shards of the queue; none where it is not ordered."""
     names = [topology.shard(queue, number) for number in range(topology.SHARDS)]
     return names if await topology.has_shards(link, queue) else []
-
-
-async def peek(link: Link, queue: str, limit: int) -> list[Message]:
-    """The first ready events; of an ordered queue those in shards that nobody consumes, by the time of publish."""
-    found = await dead.peek(link, queue, limit)
-    names = await shards(link, queue)
-    for shard in names:
-        if (await _counts(link, shard))[1] == 0:
-            found += await dead.peek(link, shard, limit)
-    return sorted(found, key=lambda message: message.published)[:limit] if names else found
 
 
 async def _counts(link: Link, queue: str) -> tuple[int, int]:

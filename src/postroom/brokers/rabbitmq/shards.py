@@ -91,6 +91,17 @@ class Shard(Source):
         self.wanted = None
         self._align(self)
 
+    def forsake(self) -> Channel | None:
+        channel = super().forsake()
+        if channel is not None:
+            _close_without_cancel(channel)
+        return channel
+
+    async def close(self) -> None:
+        if self._channel is not None:
+            _close_without_cancel(self._channel)
+        await super().close()
+
     async def give_back_when_aligned(self, tags: Sequence[Tag]) -> None:
         self.give_back(tags)
 
@@ -131,6 +142,12 @@ class Shard(Source):
 
     async def _change(self, limit: int) -> None:
         await self._cancel(self._consumer)
+
+
+def _close_without_cancel(channel: Channel) -> None:
+    """pika would cancel the channel's consumers before it closes it; and what RabbitMQ has on its way to a cancelled
+    consumer returns before the rest does, and so would be had before it."""
+    channel.raw._consumers.clear()
 
 
 class Share:
