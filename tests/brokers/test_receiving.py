@@ -289,8 +289,8 @@ def test_bodies_of_any_size_in_frames_of_4_kib(small_frames: RabbitMQBroker) -> 
         hold.subscribe(queue, 5)
         recorder.act = hold.ack
         await recorder.until(lambda: len(recorder.deliveries) == len(sent))
-        assert hold._link is not None
-        assert hold._link.max_frame == 4096
+        assert hold._taking.link is not None
+        assert hold._taking.link.max_frame == 4096
         assert [delivery.message for delivery in recorder.deliveries] == sent
 
     consuming(small_frames, body)
