@@ -40,6 +40,7 @@ from .pacing import Pacing
 from .reception import Reception
 from .reload import Reload
 from .roster import Roster, formed
+from .stop import Stop
 from .team import Team
 from .watchdog import Watchdog
 
@@ -77,9 +78,7 @@ class Consumer:
         self._ticking = False
         self._first: asyncio.Future[tuple[Child, Declared]] = self.loop.create_future()
         self._deaths_at_first = 0
-        self._stop_asked = asyncio.Event()
-        self._at_once = asyncio.Event()
-        self._failed = False
+        self._stop = Stop(self.loop)
         self._foreground = sys.stdin is not None and sys.stdin.isatty()
 
     # Life -------------------------------------------------------------------------------------------
@@ -87,12 +86,9 @@ class Consumer:
     async def run(self) -> int:
         """Consumes until it is told to stop. Returns the exit status: 0, or 1 if it had to end by itself. Raises
         PostroomError where it cannot begin."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self.loop.add_signal_handler(number, self._ask_to_stop)
-        self.loop.add_signal_handler(signal.SIGQUIT, self._ask_to_stop_at_once)
+        self._stop.listen()
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # which nohup sets
             self.loop.add_signal_handler(signal.SIGHUP, self._hang_up)
-        self.loop.set_exception_handler(self._stumble)
         self.spawn()
         if not await self._unless_stopped(self._first):
             return 0
@@ -126,10 +122,10 @@ class Consumer:
         log.info("%s: consuming %s", broker.url, ", ".join(sorted(self._desk.places)))
         watchdog = self.loop.create_task(Watchdog(self._desk, self._give_up).run())
         watchdog.add_done_callback(lambda task: task.cancelled() or task.result())
-        await self._stop_asked.wait()
+        await self._stop.asked.wait()
         watchdog.cancel()
         await self._drain()
-        return 1 if self._failed else 0
+        return 1 if self._stop.failed else 0
 
     async def _open(self) -> bool:
         since = time.monotonic()
@@ -146,11 +142,7 @@ class Consumer:
 
     async def _unless_stopped(self, wanted: "asyncio.Future[Any]") -> bool:
         """Waits. False if a stop was asked for first: then the executors are killed."""
-        stop = self.loop.create_task(self._stop_asked.wait())
-        both: set[asyncio.Future[Any]] = {wanted, stop}
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        if wanted.done():
+        if await self._stop.unless_before(wanted):
             return True
         for child in self._children:
             child.kill()
@@ -159,32 +151,14 @@ class Consumer:
     def _hang_up(self) -> None:
         """SIGHUP: the terminal is gone, or, without one, the code has changed."""
         if self._foreground:
-            self._ask_to_stop()
-        elif self._first.done() and not self._stop_asked.is_set():
+            self._stop.ask()
+        elif self._roster.working and not self._stop.asked.is_set():
             self._reload.begin()
-
-    def _ask_to_stop(self) -> None:
-        if self._stop_asked.is_set():
-            self._at_once.set()
-        self._stop_asked.set()
-
-    def _ask_to_stop_at_once(self) -> None:
-        self._at_once.set()
-        self._stop_asked.set()
-
-    def _stumble(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """A mistake of our own in a callback: what it left undone would leave events in hand for ever, so this
-        process ends, and its supervisor starts another."""
-        loop.default_exception_handler(context)
-        if "handle" in context:
-            self._failed = True
-            self._ask_to_stop_at_once()
 
     def _give_up(self, sentence: str) -> None:
         """It cannot do its work, and another one may."""
         log.error("%s", sentence)
-        self._failed = True
-        self._ask_to_stop()
+        self._stop.fail()
 
     async def _drain(self) -> None:
         """No new events; those not begun go back; those in hand get their grace."""
@@ -201,7 +175,7 @@ class Consumer:
             else:
                 child.kill()
         deadline = time.monotonic() + self.grace
-        while len(self._children) and time.monotonic() < deadline and not self._at_once.is_set():
+        while len(self._children) and time.monotonic() < deadline and not self._stop.at_once.is_set():
             await asyncio.sleep(0.01)
         for child in self._children:
             child.kill()
@@ -296,7 +270,7 @@ class Consumer:
         if not self._roster.working:  # this consumer cannot begin
             return
         if self._reload.owns(child):
-            if not self._stop_asked.is_set():
+            if not self._stop.asked.is_set():
                 self._reload.failed(f"the executor {how_it_ended(status)} while it started")
             return
         team = self._roster.team_of(child)
@@ -307,7 +281,7 @@ class Consumer:
             self._reload.hand_on(team)
             if not team.everybody():
                 self._roster.leaving.remove(team)
-        if self._stop_asked.is_set():
+        if self._stop.asked.is_set():
             # Killed at the end of its grace: what it had goes back.
             self._give_back_waiting(team)
 
@@ -321,7 +295,7 @@ class Consumer:
 
     def _died_at_first(self, status: int) -> None:
         """Before it had declared anything, and without a word: it may go better next time."""
-        if self._stop_asked.is_set():
+        if self._stop.asked.is_set():
             return
         if self._deaths_at_first == 0:
             how = how_it_ended(status)
@@ -332,7 +306,7 @@ class Consumer:
         self._deaths_at_first += 1
 
     def _begin_again(self) -> None:
-        if not self._stop_asked.is_set():
+        if not self._stop.asked.is_set():
             self.spawn()
 
     def _team_of(self, child: Child) -> Team:
