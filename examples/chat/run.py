@@ -1,4 +1,4 @@
-"""Starts the whole chat: a mail catcher, the processors of all queues and the web server. `make run` calls this.
+"""Starts the whole chat: `manage.py postroom run`, with what it needs made first. `make run` calls this.
 
 Everything it writes is in a folder of its own, which is removed at the end unless --keep names one.
 """
@@ -20,8 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-GRACE = 12.0  # seconds that a child has to end before it is killed
-STARTUP = 30.0  # seconds that a child has to answer
+STARTUP = 30.0  # seconds that the web server has to answer
 
 _stop_asked = False
 
@@ -34,53 +33,10 @@ class Stopped(Exception):
     """Somebody asked to stop."""
 
 
-class Child:
-    """A program of ours, in a process group of its own: Ctrl-C reaches it by way of `stop` alone."""
-
-    def __init__(self, name: str, command: list[str], log: Path | None = None) -> None:
-        self.name = name
-        self.log = log
-        output = log.open("w") if log else None
-        self.process = subprocess.Popen(
-            [sys.executable, *command],
-            cwd=HERE,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT if output else None,
-            process_group=0,
-            preexec_fn=_end_with_parent if _prctl else None,
-        )
-        if output:
-            output.close()
-
-    @property
-    def ended(self) -> bool:
-        return self.process.poll() is not None
-
-    def stop(self) -> None:
-        """Asks it to end, and kills it when it does not."""
-        self.process.terminate()
-        try:
-            self.process.wait(GRACE)
-        except subprocess.TimeoutExpired:
-            print(f"{self.name} does not end within {GRACE:g} s: it is killed", file=sys.stderr)
-            self.process.kill()
-            self.process.wait()
-
-    def last_words(self) -> str:
-        if self.log is None:
-            return ""
-        return "".join(f"\n    {line}" for line in self.log.read_text(errors="replace").splitlines()[-15:])
-
-
-_prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
-
-
 def _end_with_parent() -> None:
-    # In the child before its program begins: when this process is killed, the child gets a SIGTERM.
+    # In the child before its program begins: when this process is killed, the child gets a SIGTERM, and ends the rest.
     set_parent_death_signal = 1
-    assert _prctl is not None
-    _prctl(set_parent_death_signal, signal.SIGTERM)
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
 
 
 def main() -> int:
@@ -88,16 +44,17 @@ def main() -> int:
     options = _options()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _ask_to_stop)
-    children: list[Child] = []
     try:
         with _run_folder(options.keep) as folder:
+            chat = _start(folder, options)
             try:
-                _start(folder, options, children)
-                for _ in _moments(*children, seconds=math.inf):
+                _wait_for_web(chat, os.environ["CHAT_URL"])
+                print(_welcome(folder), flush=True)
+                for _ in _moments(chat, seconds=math.inf):
                     pass
             finally:
-                for child in reversed(children):
-                    child.stop()
+                chat.terminate()
+                chat.wait()
     except Failed as failure:
         print(f"chat: {failure}", file=sys.stderr)
         return 1
@@ -138,40 +95,56 @@ def _run_folder(keep: Path | None) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start(folder: Path, options: argparse.Namespace, children: list[Child]) -> None:
-    port = _web_port(options.port)
-    url = f"http://127.0.0.1:{port}/"
-    os.environ.update(DJANGO_SETTINGS_MODULE="chat.settings", CHAT_DIR=str(folder), CHAT_URL=url)
+def _start(folder: Path, options: argparse.Namespace) -> "subprocess.Popen[bytes]":
+    """`postroom run`, in a process group of its own: Ctrl-C reaches it by way of this process alone."""
+    os.environ.update(
+        DJANGO_SETTINGS_MODULE="chat.settings",
+        CHAT_DIR=str(folder),
+        CHAT_URL=f"http://127.0.0.1:{_web_port(options.port)}/",
+        CHAT_SMTP_PORT=str(_free_port(0)),
+        CHAT_SMTP_DELAY=str(options.smtp_delay),
+    )
     if options.broker:
         os.environ["POSTROOM_BROKER"] = options.broker
     if options.secrets:
         os.environ["POSTROOM_SECRETS"] = str(Path(options.secrets).resolve())
-    login = _prepare(folder)
-
-    catcher_log = folder / "catcher.log"
-    delay = ["--delay", str(options.smtp_delay)]
-    children.append(Child("the mail catcher", ["-m", "mail.catcher", str(folder / "mails.db"), *delay], catcher_log))
-    os.environ["CHAT_SMTP_PORT"] = _first_line(children[-1])
-    children.append(Child("the processors", ["manage.py", "process_queue", "--all"]))
-    command = ["manage.py", "runserver", "--noreload", "--skip-checks", f"127.0.0.1:{port}"]
-    children.append(Child("the web server", command, folder / "web.log"))
-    _wait_for_web(children, port)
-    python, manage = _short(Path(sys.executable)), _short(HERE / "manage.py")
-    print(WELCOME.format(url=url, login=login, folder=folder, python=python, manage=manage), flush=True)
+    _prepare(folder)
+    return subprocess.Popen(
+        [sys.executable, "manage.py", "postroom", "run", "--reload"],
+        cwd=HERE,
+        stdin=subprocess.DEVNULL,
+        process_group=0,
+        preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+    )
 
 
 WELCOME = """
   The chat is at {url}
-  Sign in as {login}
+  Sign in as {email} with the password {password}
 
   Try: invite hundreds of people at once, and watch their mails go out under People.
        Read the mails, and follow their links, at {url}mailbox/
        An address that begins with "bounce" is refused; "busy" has to be tried again.
        Each page view is counted at {url}activity/
+       Change a worker, {workers} for example, and save: it is running a moment later.
        The queues: CHAT_DIR={folder} {python} {manage} postroom queues
 
   This run is in {folder}. Ctrl-C stops everything.
 """
+
+
+def _welcome(folder: Path) -> str:
+    from teams.management.commands.seed_demo import EMAIL, PASSWORD
+
+    return WELCOME.format(
+        url=os.environ["CHAT_URL"],
+        email=EMAIL,
+        password=PASSWORD,
+        folder=folder,
+        python=_short(Path(sys.executable)),
+        manage=_short(HERE / "manage.py"),
+        workers=_short(HERE / "teams" / "workers.py"),
+    )
 
 
 def _short(path: Path) -> Path:
@@ -182,18 +155,23 @@ def _short(path: Path) -> Path:
 def _web_port(wanted: int | None) -> int:
     """The wanted port if it is free; without a wish 8000, or any free one."""
     for port in (wanted,) if wanted is not None else (8000, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
+        try:
+            return _free_port(port)
+        except OSError:
+            continue
     raise Failed(f"port {wanted} is taken; name another with --port")
 
 
-def _prepare(folder: Path) -> str:
-    """Makes the key and the database with a team to look at; returns the login."""
+def _free_port(port: int) -> int:
+    """The port if it is free, or for 0 any that is. Raises OSError."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
+        return int(probe.getsockname()[1])
+
+
+def _prepare(folder: Path) -> None:
+    """Makes the key and the database with a team to look at."""
     key = folder / "secret_key"
     if not key.exists():
         key.touch(mode=0o600)
@@ -204,45 +182,33 @@ def _prepare(folder: Path) -> str:
     from django.db import connections
 
     django.setup()
-    from teams.management.commands.seed_demo import EMAIL, PASSWORD
     from teams.models import Team
 
     call_command("migrate", verbosity=0)
     if not Team.objects.exists():
         call_command("seed_demo")
     connections.close_all()
-    return f"{EMAIL} with the password {PASSWORD}"
 
 
-def _first_line(child: Child) -> str:
-    assert child.log is not None
-    for _ in _moments(child):
-        line, newline, _ = child.log.read_text().partition("\n")
-        if newline:
-            return line
-    raise Failed(f"{child.name} does not answer within {STARTUP:g} s{child.last_words()}")
-
-
-def _wait_for_web(children: list[Child], port: int) -> None:
-    for _ in _moments(*children):
+def _wait_for_web(chat: "subprocess.Popen[bytes]", url: str) -> None:
+    host, _, port = url.strip("/").rpartition("/")[2].partition(":")
+    for _ in _moments(chat):
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection((host, int(port)), timeout=1).close()
         except OSError:
             continue
         return
-    raise Failed(f"the web server does not answer within {STARTUP:g} s{children[-1].last_words()}")
+    raise Failed(f"the web server does not answer within {STARTUP:g} s")
 
 
-def _moments(*children: Child, seconds: float = STARTUP) -> Iterator[None]:
-    """Moments in which to look again, for so many seconds. Raises Stopped, and Failed when a child ends."""
+def _moments(chat: "subprocess.Popen[bytes]", seconds: float = STARTUP) -> Iterator[None]:
+    """Moments in which to look again, for so many seconds. Raises Stopped, and Failed when all has ended."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if _stop_asked:
             raise Stopped
-        for child in children:
-            if child.ended:
-                status = child.process.returncode
-                raise Failed(f"{child.name} ended with status {status}; all is stopped{child.last_words()}")
+        if chat.poll() is not None:
+            raise Failed(f"postroom run ended with status {chat.returncode}")
         yield
         time.sleep(0.05)
 

@@ -1,10 +1,12 @@
 """Settings of the example. `run.py` makes the run folder and says in the environment where things are.
 
 CHAT_DIR: the run folder, with the database, the queues' file and the secret key. CHAT_URL: where the web server
-is, for the links in mails. CHAT_SMTP_PORT: the mail catcher's. POSTROOM_BROKER, where set, beats POSTROOM below.
+is, for the links in mails. CHAT_SMTP_PORT, CHAT_SMTP_DELAY: the mail catcher's port, and how many seconds it takes
+for a mail. POSTROOM_BROKER, where set, beats POSTROOM below.
 """
 
 import os
+import shlex
 from pathlib import Path
 
 from django.core.management.utils import get_random_secret_key
@@ -30,9 +32,21 @@ INSTALLED_APPS = [
     "mail",
 ]
 
+EMAIL_HOST = "127.0.0.1"
+EMAIL_PORT = int(os.environ.get("CHAT_SMTP_PORT", "1025"))
+MAIL_STORE = RUN_DIR / "mails.db"  # where the mail catcher keeps what it caught, for /mailbox/
+CHAT_URL = os.environ.get("CHAT_URL", "http://127.0.0.1:8000").rstrip("/")
+
 POSTROOM = {
     "BROKER": f"sqlite:///{RUN_DIR / 'queues.db'}",
     "PUBLISH_TIMEOUT": 2,  # seconds: somebody waits for the page
+    "PROGRAMS": {  # what `manage.py postroom run` starts beside the processors
+        "web": ["python", "manage.py", "runserver", "--noreload", "--skip-checks", CHAT_URL.partition("//")[2]],
+        "mails": (
+            f"python -m mail.catcher {shlex.quote(str(MAIL_STORE))} --port {EMAIL_PORT}"
+            f" --delay {os.environ.get('CHAT_SMTP_DELAY', '0')}"
+        ),
+    },
 }
 
 MIDDLEWARE = [
@@ -99,12 +113,8 @@ SESSION_COOKIE_NAME = "chat_session"  # cookies do not tell ports apart: other s
 CSRF_COOKIE_NAME = "chat_csrf"
 SECURE_REFERRER_POLICY = "same-origin"
 
-EMAIL_HOST = "127.0.0.1"
-EMAIL_PORT = int(os.environ.get("CHAT_SMTP_PORT", "1025"))
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = "Chat <chat@localhost>"
-MAIL_STORE = RUN_DIR / "mails.db"  # where the mail catcher keeps what it caught, for /mailbox/
-CHAT_URL = os.environ.get("CHAT_URL", "http://127.0.0.1:8000").rstrip("/")
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]

@@ -1,8 +1,8 @@
 """A mail server that delivers nothing: it keeps what it is sent, to be read at /mailbox/.
 
-`python -m mail.catcher STORE [--delay SECONDS]` listens on a free port of loopback and prints the port. An address
-that begins with "bounce" is refused for good (550); one that begins with "busy" is told to come back later (451)
-the first time.
+`python -m mail.catcher STORE [--port PORT] [--delay SECONDS]` listens on loopback, on a free port where none is
+named, and prints the port. An address that begins with "bounce" is refused for good (550); one that begins with "busy"
+is told to come back later (451) the first time.
 """
 
 import argparse
@@ -66,12 +66,13 @@ async def serve(catcher: Catcher, port: int = 0) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="a mail server that keeps what it is sent")
     parser.add_argument("store", type=Path, help="the file for the mails; made anew")
+    parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--delay", type=float, default=0.0, metavar="SECONDS", help="how long a mail takes it")
     options = parser.parse_args()
     store = Store(options.store)
     if not options.store.exists():
         store.create()
-    asyncio.run(serve(Catcher(store, options.delay)))
+    asyncio.run(serve(Catcher(store, options.delay), options.port))
 
 
 if __name__ == "__main__":
