@@ -34,7 +34,7 @@ class Stopped(Exception):
 
 
 def _end_with_parent() -> None:
-    # In the child before its program begins: when this process is killed, the child gets a SIGTERM, and ends the rest.
+    # In the child before its program begins: when this process is killed, the child gets a SIGTERM and ends the rest.
     set_parent_death_signal = 1
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
 

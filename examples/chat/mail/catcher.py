@@ -1,8 +1,8 @@
 """A mail server that delivers nothing: it keeps what it is sent, to be read at /mailbox/.
 
 `python -m mail.catcher STORE [--port PORT] [--delay SECONDS]` listens on loopback, on a free port where none is
-named, and prints the port. An address that begins with "bounce" is refused for good (550); one that begins with "busy"
-is told to come back later (451) the first time.
+named, and prints the port. An address that begins with "bounce" is refused for good (550); one that begins with
+"busy" is told to come back later (451) the first time.
 """
 
 import argparse
