@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what some tests need besides Python, RabbitMQ, AMQP tools and Chromium, where they are missing and this is root on
+# Installs what some tests need besides Python (RabbitMQ, AMQP tools, Chromium, programs of operations), where they are missing and this is root on
 # Debian or Ubuntu. Elsewhere, and with --only-say, it says in one line what will not be tested.
 # With CI=true a broker that is still missing is a failure.
 set -eu
@@ -8,6 +8,9 @@ missing() {
     [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || printf ' rabbitmq-server'
     command -v amqp-publish >/dev/null || printf ' amqp-tools'
     command -v chromium >/dev/null || printf ' chromium'
+    command -v supervisord >/dev/null || printf ' supervisor'
+    command -v systemd-analyze >/dev/null || printf ' systemd'
+    command -v nagios4 >/dev/null || printf ' nagios4-core'
 }
 
 packages=$(missing)

@@ -36,6 +36,7 @@ from .choice import chosen, in_short
 from .desk import Desk, Place
 from .hearing import Hearing
 from .limits import TICK, TimeKeeper, compare
+from .notify import Notify
 from .pacing import Pacing
 from .reception import Reception
 from .reload import Reload
@@ -89,6 +90,7 @@ class Consumer:
         self._stop.listen()
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # which nohup sets
             self.loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+        notify = Notify()
         self.spawn()
         if not await self._unless_stopped(self._first):
             return 0
@@ -120,10 +122,15 @@ class Consumer:
             team.start()
         self.taken_over(queues)
         log.info("%s: consuming %s", broker.url, ", ".join(sorted(self._desk.places)))
-        watchdog = self.loop.create_task(Watchdog(self._desk, self._give_up).run())
-        watchdog.add_done_callback(lambda task: task.cancelled() or task.result())
+        watchdog = Watchdog(self._desk, self._give_up)
+        looking = self.loop.create_task(watchdog.run())
+        looking.add_done_callback(lambda task: task.cancelled() or task.result())
+        notify.tell("READY=1")
+        beating = self.loop.create_task(notify.beat(watchdog.hears))
         await self._stop.asked.wait()
-        watchdog.cancel()
+        notify.tell("STOPPING=1")
+        beating.cancel()
+        looking.cancel()
         await self._drain()
         return 1 if self._stop.failed else 0
 

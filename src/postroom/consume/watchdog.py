@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -14,6 +15,7 @@ log = logging.getLogger("postroom")
 
 EVERY: Final = 10.0  # seconds between looks at a queue from which nothing comes
 LOOKS: Final = 6  # looks in a row that found events waiting for us; then something is done
+OVERDUE: Final = 30.0  # seconds without a look, after which nobody can say whether we hear
 
 
 class Watchdog:
@@ -28,6 +30,12 @@ class Watchdog:
         self._desk = desk
         self._give_up = give_up
         self._waited: dict[str, int] = {}
+        self._looked = time.monotonic()
+        self._gave_up = False
+
+    def hears(self) -> bool:
+        """Whether it looks, and has not given up."""
+        return not self._gave_up and time.monotonic() - self._looked < OVERDUE
 
     async def run(self) -> None:
         """Looks until cancelled."""
@@ -35,6 +43,7 @@ class Watchdog:
             await asyncio.sleep(EVERY)
             for place in self._desk.places.values():
                 await self._look(place.intake)
+                self._looked = time.monotonic()
 
     async def _look(self, intake: Intake) -> None:
         name = intake.name
@@ -53,6 +62,7 @@ class Watchdog:
             log.warning("%s holds %d events and none has come here for a minute: subscribing anew", name, owed)
             self._desk.hold.resubscribe(name)
         elif waited == 2 * LOOKS:
+            self._gave_up = True
             self._give_up(
                 f"{name} holds {owed} events and none has come here for two minutes, in spite of a new"
                 " subscription: this consumer ends with status 1, for its supervisor to start another"
