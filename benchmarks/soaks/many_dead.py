@@ -5,10 +5,12 @@ Held if the counts are right, no command's memory grows with the number of lette
 
 import os
 import pty
+import re
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 from benchmarks.result import Result, progress
 from benchmarks.scene import ROOT, Scene, scene, until
@@ -85,15 +87,31 @@ class Command:
         shown: list[bytes] = []
         reader = threading.Thread(target=_read, args=(ours, shown))
         reader.start()
-        assert process.stdout is not None
-        self.printed = process.stdout.read().decode()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        out = process.stdout
+        assert out is not None
+        lines: list[bytes] = []
+        printing = threading.Thread(target=lambda: lines.append(out.read()))
+        printing.start()
+        self.mb = 0
+        while process.poll() is None:
+            self.mb = max(self.mb, _largest_mb(process.pid))
+            time.sleep(0.005)
         self.seconds = time.monotonic() - started
+        printing.join()
+        self.printed = lines[0].decode()
         reader.join()
         os.close(ours)
-        self.mb = usage.ru_maxrss // (2**20 if sys.platform == "darwin" else 1024)
         self.progressed = b"".join(shown).count("…".encode())
+
+
+def _largest_mb(pid: int) -> int:
+    """The process's largest size so far. (What wait4 tells counts the process that forked it too.)"""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) // 1024 if found else 0
 
 
 def _read(terminal: int, shown: list[bytes]) -> None:

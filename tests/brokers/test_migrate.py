@@ -291,6 +291,8 @@ def test_a_shard_of_an_ordered_queue_is_moved_too(broker: RabbitMQBroker, channe
 
 def test_it_asks_first(broker: RabbitMQBroker, channel: Any, queue: str, node: RabbitNode, tmp_path: Path) -> None:
     make_other(broker, channel, queue)
+    for _ in range(5000):  # so many that it is interrupted at work
+        channel.basic_publish("", queue, b"{}")
     told, _ = (process := command(node, tmp_path, queue)).communicate(timeout=60)
     assert process.returncode == 2
     assert "add --yes" in told

@@ -40,8 +40,9 @@ def message(body: bytes = b"{}") -> Message:
 
 
 def declare(node: RabbitNode, name: str, arguments: dict[str, Any] | None = None) -> None:
-    """A durable queue, as somebody else declares it."""
+    """A durable queue, as somebody else declares it, instead of one that may be there."""
     with pika.BlockingConnection(pika.URLParameters(node.url)) as connection:
+        connection.channel().queue_delete(name)
         connection.channel().queue_declare(name, durable=True, arguments=arguments)
 
 
@@ -95,6 +96,8 @@ def test_a_worker_and_the_doctor_name_the_command(stage: Stage, rabbit_node: Rab
     assert "problem  queue tasks: the queue 'tasks' exists in RabbitMQ with other properties" in told.stdout
     assert "postroom migrate tasks" in told.stdout
     assert told.returncode == 1
+    with pika.BlockingConnection(pika.URLParameters(rabbit_node.url)) as connection:
+        connection.channel().queue_delete("tasks")  # other tests' workers have one too
 
 
 def test_replicas_and_leaders_are_stated(broker: RabbitMQBroker, rabbit_node: RabbitNode, queue: str) -> None:

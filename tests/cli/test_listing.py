@@ -24,7 +24,8 @@ class Patchy(MemoryBroker):
 
 
 def test_one_silent_queue_does_not_hide_the_others() -> None:
-    missing, silent, there = listing(Patchy("memory://patchy"), []).queues
+    found = {state.queue: state for state in listing(Patchy("memory://patchy"), []).queues}
+    missing, silent, there = found["missing"], found["silent"], found["there"]
     assert there.figures is not None
     assert _row(missing)[-1] == "not made yet"
     assert missing.error is None
