@@ -1,4 +1,7 @@
-"""Every soak in its short form. The long ones: ``make soak CASE=…``."""
+"""Every soak in its short form. The long ones: ``make soak CASE=…``.
+
+In classes, because those are what test processes share out among one another.
+"""
 
 import importlib
 from types import ModuleType
@@ -7,18 +10,49 @@ import pytest
 from benchmarks.__main__ import BOTH_BROKERS, SOAKS
 from benchmarks.result import Result
 
-CASES = [
-    pytest.param(case, broker, marks=pytest.mark.rabbitmq if broker == "rabbitmq" else ())
-    for case in SOAKS
-    for broker in ("sqlite", "rabbitmq")
-    if case in BOTH_BROKERS or case.startswith("sqlite") == (broker == "sqlite")
-]
+ON_SQLITE = [case for case in SOAKS if case in BOTH_BROKERS or case.startswith("sqlite")]
+OF_RABBITMQ = [case for case in SOAKS if case not in ON_SQLITE]
 
 
-@pytest.mark.parametrize(("case", "broker"), CASES)
-def test_short_form_holds(case: str, broker: str, request: pytest.FixtureRequest) -> None:
-    if broker == "rabbitmq":
-        request.getfixturevalue("rabbit_installed")
+class TestOnSQLite:
+    @pytest.mark.parametrize("case", ON_SQLITE)
+    def test_short_form_holds(self, case: str) -> None:
+        holds(case, "sqlite")
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.usefixtures("rabbit_installed")
+class TestOnRabbitMQ:
+    @pytest.mark.parametrize("case", BOTH_BROKERS[::2])
+    def test_short_form_holds(self, case: str) -> None:
+        holds(case, "rabbitmq")
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.usefixtures("rabbit_installed")
+class TestMoreOnRabbitMQ:
+    @pytest.mark.parametrize("case", BOTH_BROKERS[1::2])
+    def test_short_form_holds(self, case: str) -> None:
+        holds(case, "rabbitmq")
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.usefixtures("rabbit_installed")
+class TestFaultsOfRabbitMQ:
+    @pytest.mark.parametrize("case", OF_RABBITMQ[::2])
+    def test_short_form_holds(self, case: str) -> None:
+        holds(case, "rabbitmq")
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.usefixtures("rabbit_installed")
+class TestMoreFaultsOfRabbitMQ:
+    @pytest.mark.parametrize("case", OF_RABBITMQ[1::2])
+    def test_short_form_holds(self, case: str) -> None:
+        holds(case, "rabbitmq")
+
+
+def holds(case: str, broker: str) -> None:
     module: ModuleType = importlib.import_module(f"benchmarks.soaks.{case.replace('-', '_')}")
     result: Result = module.run(short=True, broker=broker) if case in BOTH_BROKERS else module.run(short=True)
     assert result.held, result.line()
