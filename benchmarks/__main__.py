@@ -14,6 +14,7 @@ SOAKS = {
     "rubbish-in": "random bytes and JSON of the wrong shape through a typed queue",
     "bad-network": "connections to RabbitMQ that are held, cut, delayed and sliced, in each direction",
     "order": "order within 200 keys over 4 consumers that are killed, and how many times faster they are than one",
+    "supervised-kill": "twelve queues under supervisord: SIGKILL each second, and restarts of the whole group",
     "reload": "50 saves of the code under steady load, in postroom run --reload",
     "many-dead": "100,000 dead letters: listed, filtered, requeued by error, dropped, in bounded memory",
 }

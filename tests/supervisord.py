@@ -24,15 +24,16 @@ files={folder}/conf.d/*.conf
 
 
 class Supervisord:
-    """``with Supervisord(printed) as its: its.control("status")``. Its logs are in ``folder``."""
+    """``with Supervisord(printed) as its: its.control("status")``. Its logs are in ``folder``. ``environment``: what
+    its programs have besides what the file says."""
 
-    def __init__(self, printed: str) -> None:
+    def __init__(self, printed: str, **environment: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="postroom-sv-"))  # short: a socket lies in it
         (self.folder / "conf.d").mkdir()
         (self.folder / "own.conf").write_text(OWN.format(folder=self.folder))
         self.print_again(printed)
         # It has a Python of its own, and programs have what their file says.
-        self._environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        self._environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | environment
         self._process = subprocess.Popen(
             ["supervisord", "-c", str(self.folder / "own.conf")],
             env=self._environment,
