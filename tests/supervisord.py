@@ -44,6 +44,11 @@ class Supervisord:
             start_new_session=True,
         )
 
+    def children(self) -> list[int]:
+        """The process ids of all programs, those that start or stop too."""
+        pid = self._process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
     def __enter__(self) -> "Supervisord":
         return self
 

@@ -1,8 +1,10 @@
 """A Django project as its developers and its operators use it: each test runs its commands."""
 
+import configparser
 import contextlib
 import json
 import os
+import shlex
 import signal
 import socket
 import sqlite3
@@ -229,3 +231,18 @@ def test_what_an_apps_queues_raise_passes_through(site: Site) -> None:
         env={"DJANGO_SETTINGS_MODULE": "wrong", "PYTHONPATH": f"{site.data}:{PROJECT}"},
     )
     assert "No module named 'nothing_of_that_name'" in ended.stderr
+
+
+def test_deploy(migrated: Site) -> None:
+    printed = configparser.RawConfigParser()
+    printed.read_string(migrated.manage("postroom", "deploy", "supervisor"))
+    program = printed["program:postroom-invites"]
+    command, folder = shlex.split(program["command"]), Path(program["directory"])
+    assert command == [sys.executable, str(PROJECT / "manage.py"), "process_queue", "--queue=invites"]
+    assert folder == migrated.data
+    assert program["environment"].startswith('DJANGO_SETTINGS_MODULE="conf.settings"')
+    migrated.manage("postroom", "publish", "invites", '{"email": "a@x"}')
+    with migrated.running(*command, cwd=folder):
+        wait_until(lambda: migrated.guests() == [("a@x", False)])
+    assert f"ReadWritePaths=-{migrated.data}\n" in migrated.manage("postroom", "deploy", "systemd")
+    assert f"{PROJECT / 'manage.py'} postroom check queues" in migrated.manage("postroom", "deploy", "cron")
