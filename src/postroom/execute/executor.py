@@ -7,7 +7,6 @@ import socket
 import sys
 import threading
 import time
-import traceback
 from typing import Any
 
 from postroom.errors import PostroomError
@@ -16,6 +15,7 @@ from postroom.queues import registry
 from .crew import Crew
 from .declare import declare
 from .lane import Lane
+from .outcome import why_not_started
 from .page import Page
 from .protocol import (
     READ_AT_ONCE,
@@ -55,8 +55,8 @@ def main(sock_fd: int, page_fd: int) -> None:
     except PostroomError as error:
         uplink.send(StartFailed(str(error)))
         return
-    except (Exception, SystemExit):  # noqa: BLE001 - an application's import may raise anything; the consumer tells it
-        uplink.send(StartFailed(traceback.format_exc()))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - an import may raise anything; the consumer tells it
+        uplink.send(StartFailed(why_not_started(error)))
         return
     signal.signal(SOFT_LIMIT, lambda *_: crew.enforce(time.monotonic()))
     crew.start()

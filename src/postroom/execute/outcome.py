@@ -55,6 +55,16 @@ def _trace(error: BaseException) -> str:
     return _cut("".join(told.format()), MOST_TRACEBACK)
 
 
+def why_not_started(error: BaseException) -> str:
+    """The traceback of an import or a start that failed, without the frames of Postroom and of the import system."""
+    told = traceback.TracebackException.from_exception(error, compact=True)
+    ours = os.path.dirname(_OURS)  # noqa: PTH120
+    told.stack[:] = [
+        frame for frame in told.stack if not frame.filename.startswith(ours) and "importlib" not in frame.filename
+    ]
+    return _cut("".join(told.format()), MOST_TRACEBACK)
+
+
 def _cut(text: str, most: int) -> str:
     """At most ``most`` characters, the middle left out; nothing that UTF-8 cannot carry."""
     if len(text) > most:
