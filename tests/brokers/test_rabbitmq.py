@@ -73,6 +73,9 @@ class Recorder:
     def recalled(self, queue: str, which: Callable[[Delivery], bool]) -> None:
         self._note("recalled", queue)
 
+    def looked_at(self, queue: str) -> None:
+        return
+
     def resumed(self, queue: str) -> None:
         self._note("resumed", queue)
 

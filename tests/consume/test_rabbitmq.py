@@ -10,6 +10,7 @@ import pika
 import pytest
 
 from postroom.wire import headers as h
+from postroom.wire.message import Header
 from tests.consume.stage import Stage, children, kill
 from tests.rabbit import RabbitNode
 
@@ -61,6 +62,19 @@ def test_a_stop_gives_back_what_waits(stage: Stage) -> None:
     assert consumer.wait(10) == 0
     assert stage.ns() == [0]
     assert [len(stage.dead("plain")), stage.broker.figures("plain").ready] == [0, 4]
+
+
+def test_a_look_is_held_against_nobody(stage: Stage) -> None:
+    stage.broker.pause("plain")
+    consumer = stage.consumer("--queue", "plain")
+    stage.until(lambda: "plain is paused" in stage.log(consumer))
+    # One more return that is its own fault, and it is buried.
+    marked: dict[str, Header] = {h.SUSPECT: True, h.CRASHES: 2}
+    stage.publish("plain", {"n": "marked"}, headers=marked)
+    assert [len(stage.broker.peek("plain", 10)) for _ in range(3)] == [1, 1, 1]
+    stage.broker.resume("plain")
+    stage.until(lambda: stage.ns() == ["marked"])
+    assert stage.dead("plain") == []
 
 
 def test_slow_events_spread_over_two_consumers(stage: Stage) -> None:

@@ -107,6 +107,9 @@ class Listener(Protocol):
     def resumed(self, queue: str) -> None:
         """The queue is no longer paused; deliveries begin again by themselves."""
 
+    def looked_at(self, queue: str) -> None:
+        """Somebody looks at the first events of the queue, which the broker is about to count as returned."""
+
 
 class Hold(Protocol):
     """A consumer's grip on the events it has taken. Settling a void delivery does nothing."""

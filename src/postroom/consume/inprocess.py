@@ -136,6 +136,9 @@ class _Feeder:
     def recalled(self, queue: str, which: Callable[[Delivery], bool]) -> None:
         self._hold.give_back(self._intakes[queue].recall(which))
 
+    def looked_at(self, queue: str) -> None:
+        """Returns are not counted here."""
+
     def resumed(self, queue: str) -> None:
         self._feed()
 

@@ -16,8 +16,9 @@ MOST_RETRYING = 1000
 class Intake:
     """``waiting`` holds what is taken but not handed down. ``after_outage``: the broker has been away, and what
     it hands out now came back for that reason, until an event arrives that is new. ``outlasts``: jobs take longer
-    than the broker allows, so that a return says nothing. ``losses`` counts how often all
-    that was taken became void. ``arrived``: something came since the watchdog looked."""
+    than the broker allows, so that a return says nothing. ``looked_at``: when somebody looked at the queue, by the
+    monotonic clock. ``losses`` counts how often all that was taken became void. ``arrived``: something came since
+    the watchdog looked."""
 
     def __init__(self, declaration: QueueDeclaration) -> None:
         self.declaration = declaration
@@ -27,6 +28,7 @@ class Intake:
         self.mean: float | None = None
         self.after_outage = False
         self.outlasts = False
+        self.looked_at = float("-inf")
         self.losses = 0
         self.arrived = False
         self.subscribed: int | None = None
@@ -39,6 +41,7 @@ class Intake:
         self.waiting, self._since = other.waiting, other._since
         self.mean, self.stall = other.mean, other.stall
         self.after_outage, self.losses, self.arrived = other.after_outage, other.losses, other.arrived
+        self.outlasts, self.looked_at = other.outlasts, other.looked_at
         self.subscribed = other.subscribed
         self.order = other.order
         other.waiting, other.order = deque(), None

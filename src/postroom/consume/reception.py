@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -17,6 +18,7 @@ from .team import Team
 log = logging.getLogger("postroom")
 
 SUSPECT_WAITS = 2.0
+LOOK_LASTS = 60.0  # seconds in which what somebody has looked at comes here
 
 
 class Reception:
@@ -83,8 +85,9 @@ class Reception:
                 return
             if self.desk.attach(delivery):
                 return
-        # After an outage everything that was held comes back, and nobody is to blame for that.
-        blameless = place.intake.after_outage or place.intake.outlasts
+        # After an outage everything that was held comes back, and from a look what was looked at: nobody is to blame.
+        looked_at = time.monotonic() - place.intake.looked_at < LOOK_LASTS
+        blameless = place.intake.after_outage or place.intake.outlasts or looked_at
         returns = 0 if blameless else self.desk.memory.foreign_returns(delivery)
         if self.desk.order_of(delivery) is not None:
             self._with_past_in_order(delivery, place, returns)
@@ -205,6 +208,10 @@ class Reception:
     def recalled(self, queue: str, which: Callable[[Delivery], bool]) -> None:
         """Another consumer is to have these keys."""
         self.desk.give_back(self.desk.places[queue].intake.recall(which))
+
+    def looked_at(self, queue: str) -> None:
+        """What comes back from a look has not run."""
+        self.desk.places[queue].intake.looked_at = time.monotonic()
 
     def resumed(self, queue: str) -> None:
         """Deliveries begin again by themselves."""

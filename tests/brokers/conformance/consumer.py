@@ -187,6 +187,9 @@ class _Listener:
             consumer._delivered = [each for each in consumer._delivered if each not in back]
             consumer._hold.give_back(back)
 
+    def looked_at(self, queue: str) -> None:
+        return
+
     def resumed(self, queue: str) -> None:
         with self._noted() as consumer:
             consumer._resumed.append(queue)

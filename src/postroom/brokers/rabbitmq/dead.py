@@ -12,6 +12,7 @@ from postroom.wire.message import Message
 from . import messages, topology
 from .confirms import ConfirmChannel, Outcome, Outgoing
 from .io import Channel, ChannelClosed, Link
+from .pauses import tell_of_a_look
 
 WINDOW: Final = 500  # letters on their way back to their queue
 HANDFUL: Final = 2_000  # letters that one consumer of a sweep may hold
@@ -46,6 +47,7 @@ async def peek(link: Link, queue: str, limit: int) -> list[Message]:
                 await arrived.wait()
         except TimeoutError:
             break
+    await tell_of_a_look(link, queue)  # before they go back
     await channel.close()
     return taken[:wanted]
 
