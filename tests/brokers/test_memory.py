@@ -6,6 +6,7 @@ from tests.brokers.conformance.consumer import Consumer
 from tests.brokers.conformance.site import ids, letters, message, messages
 
 from postroom.brokers.memory import MemoryBroker
+from postroom.policy.report import WorkerReport
 from postroom.wire.message import Message
 
 
@@ -83,6 +84,9 @@ def test_a_hold_whose_loop_was_closed_gives_back_what_it_held() -> None:
         def voided(self, queue: str, why: str, outlasted: bool) -> None: ...
         def paused(self, queue: str) -> None: ...
         def recalled(self, queue: str, which: object) -> None: ...
+        def reports(self) -> list[WorkerReport]:
+            return []
+
         def resumed(self, queue: str) -> None: ...
         def looked_at(self, queue: str) -> None: ...
 

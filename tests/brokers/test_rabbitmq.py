@@ -21,6 +21,7 @@ from postroom.brokers.rabbitmq import RabbitMQBroker, address, delays, messages,
 from postroom.brokers.rabbitmq.acks import Acks
 from postroom.brokers.rabbitmq.consumer import RabbitMQHold
 from postroom.errors import BrokerError, NotPublished, PublishUnknown, SettingsError, Unsupported
+from postroom.policy.report import WorkerReport
 from postroom.wire.message import Headers, Message, new_id
 
 pytestmark = pytest.mark.rabbitmq
@@ -75,6 +76,9 @@ class Recorder:
 
     def looked_at(self, queue: str) -> None:
         return
+
+    def reports(self) -> list[WorkerReport]:
+        return []
 
     def resumed(self, queue: str) -> None:
         self._note("resumed", queue)

@@ -6,12 +6,13 @@ on the consumer's asyncio loop and speaks to a *listener*.
 """
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
 from postroom.errors import BrokerError
+from postroom.policy.report import WorkerReport
 from postroom.wire.message import Headers, Message
 from postroom.wire.reply import Reply
 
@@ -110,6 +111,9 @@ class Listener(Protocol):
     def looked_at(self, queue: str) -> None:
         """Somebody looks at the first events of the queue, which the broker is about to count as returned."""
 
+    def reports(self) -> list[WorkerReport]:
+        """How it goes, queue by queue: somebody asks, through ``Broker.reports``."""
+
 
 class Hold(Protocol):
     """A consumer's grip on the events it has taken. Settling a void delivery does nothing."""
@@ -203,6 +207,11 @@ class Broker(Protocol):
 
     def figures(self, queue: str) -> Figures:
         """The queue at this moment. Raises BrokerError, or MissingQueue where a missing one is not just empty."""
+
+    def reports(self, expected: Mapping[str, int], seconds: float) -> list[WorkerReport]:
+        """Asks the consumers of these queues, wherever they run, how it goes. Returns when so many have answered
+        for each queue as ``expected`` says, or after ``seconds``; what has not answered is missing. Raises
+        BrokerError."""
 
     def delayed(self) -> int:
         """How many events of all queues wait for their time."""

@@ -28,6 +28,7 @@ VERBS = {
     "declare": "make the queues in the broker, for accounts that may not do it themselves",
     "migrate": "move a queue that is declared otherwise in RabbitMQ into the right one",
     "deploy": "print the files for production: supervisor, systemd, cron, nagios",
+    "check": "a Nagios plugin: consumers, time to clear, workers that consume",
     "doctor": "say what is wrong with this set-up, and how to mend it",
 }
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from postroom.operate.listing import Listing, QueueState, clears_in, listing
+from postroom.operate.listing import Listing, QueueState, listing
 
 from .application import broker_for
 from .table import table
@@ -40,7 +40,7 @@ def _fields(state: QueueState) -> dict[str, Any]:
         "dead": figures.dead,
         "oldest": figures.oldest,
         "rate": figures.rate,
-        "time_to_clear": clears_in(figures),
+        "time_to_clear": state.clear,
         "paused": figures.paused,
     }
 
@@ -67,6 +67,6 @@ def _row(state: QueueState) -> list[str]:
         count(figures.dead),
         span(figures.oldest),
         per_second(figures.rate),
-        span(clears_in(figures)),
+        span(state.clear),
         "PAUSED" if figures.paused else "",
     ]

@@ -34,6 +34,7 @@ from .child import Child
 from .children import Children
 from .choice import chosen, in_short
 from .desk import Desk, Place
+from .health import Health
 from .hearing import Hearing
 from .limits import TICK, TimeKeeper, compare
 from .notify import Notify
@@ -123,14 +124,16 @@ class Consumer:
         self.taken_over(queues)
         log.info("%s: consuming %s", broker.url, ", ".join(sorted(self._desk.places)))
         watchdog = Watchdog(self._desk, self._give_up)
-        looking = self.loop.create_task(watchdog.run())
-        looking.add_done_callback(lambda task: task.cancelled() or task.result())
+        health = self._reception.health = Health(self._desk, watchdog, name)
+        looking = [self.loop.create_task(each.run()) for each in (watchdog, health)]
+        for each in looking:
+            each.add_done_callback(lambda task: task.cancelled() or task.result())
         notify.tell("READY=1")
-        beating = self.loop.create_task(notify.beat(watchdog.hears))
+        beating = self.loop.create_task(notify.beat(health.well))
         await self._stop.asked.wait()
         notify.tell("STOPPING=1")
-        beating.cancel()
-        looking.cancel()
+        for each in (beating, *looking):
+            each.cancel()
         await self._drain()
         return 1 if self._stop.failed else 0
 

@@ -17,6 +17,7 @@ from postroom.brokers.connect import connect
 from postroom.execute.declare import declare
 from postroom.execute.inline import Inline
 from postroom.execute.protocol import Failed, QueueDeclaration, Replied, Start
+from postroom.policy.report import WorkerReport
 from postroom.policy.verdict import Ack
 from postroom.queues import registry
 from postroom.wire.headers import KEY
@@ -138,6 +139,9 @@ class _Feeder:
 
     def looked_at(self, queue: str) -> None:
         """Returns are not counted here."""
+
+    def reports(self) -> list[WorkerReport]:
+        return []
 
     def resumed(self, queue: str) -> None:
         self._feed()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from postroom.brokers.base import Delivery
 from postroom.execute.protocol import QueueDeclaration
 from postroom.policy import pace
+from postroom.policy.tally import Tally
 
 from .order import Order
 
@@ -18,7 +19,8 @@ class Intake:
     it hands out now came back for that reason, until an event arrives that is new. ``outlasts``: jobs take longer
     than the broker allows, so that a return says nothing. ``looked_at``: when somebody looked at the queue, by the
     monotonic clock. ``losses`` counts how often all that was taken became void. ``arrived``: something came since
-    the watchdog looked."""
+    the watchdog looked.
+    ``tally``: what was finished. ``emptied``: when nothing was found to wait in the queue, by ``time.monotonic``."""
 
     def __init__(self, declaration: QueueDeclaration) -> None:
         self.declaration = declaration
@@ -35,6 +37,8 @@ class Intake:
         self.stall = pace.HELD_SECONDS
         self._since: float | None = None
         self.order = Order() if declaration.ordered else None
+        self.tally = Tally(time.monotonic())
+        self.emptied: float | None = None
 
     def succeed(self, other: "Intake") -> None:
         """Takes the place of ``other``, with all that waits there."""
@@ -43,6 +47,7 @@ class Intake:
         self.after_outage, self.losses, self.arrived = other.after_outage, other.losses, other.arrived
         self.outlasts, self.looked_at = other.outlasts, other.looked_at
         self.subscribed = other.subscribed
+        self.tally, self.emptied = other.tally, other.emptied
         self.order = other.order
         other.waiting, other.order = deque(), None
 
@@ -100,6 +105,7 @@ class Intake:
     def measured(self, seconds: float, events: int) -> None:
         """``events`` took ``seconds`` together."""
         self.mean = pace.smooth(self.mean, seconds, events)
+        self.tally.add(time.monotonic(), seconds, events)
 
     def room(self, load: int) -> int:
         """How many events to hand to an executor that has ``load`` of this queue."""

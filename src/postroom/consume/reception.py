@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from postroom.brokers.base import Delivery
+from postroom.policy.report import WorkerReport
 from postroom.policy.verdict import Reschedule
 from postroom.wire import headers as h
 
 from .child import Child
 from .desk import Desk, Place, marked
+from .health import Health
 from .team import Team
 
 log = logging.getLogger("postroom")
@@ -26,6 +28,7 @@ class Reception:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, children: Iterable[Child]) -> None:
         self.desk: Desk
+        self.health: Health | None = None
         self.stopping = False
         self._children = children
         self._suspects: list[tuple[Delivery, Place]] = []
@@ -212,6 +215,10 @@ class Reception:
     def looked_at(self, queue: str) -> None:
         """What comes back from a look has not run."""
         self.desk.places[queue].intake.looked_at = time.monotonic()
+
+    def reports(self) -> list[WorkerReport]:
+        """How it goes."""
+        return [] if self.health is None else self.health.reports()
 
     def resumed(self, queue: str) -> None:
         """Deliveries begin again by themselves."""

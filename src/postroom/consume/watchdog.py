@@ -30,6 +30,7 @@ class Watchdog:
         self._desk = desk
         self._give_up = give_up
         self._waited: dict[str, int] = {}
+        self._owing: set[str] = set()  # queues that at the last look had events for us, of which none had come
         self._looked = time.monotonic()
         self._gave_up = False
 
@@ -45,10 +46,20 @@ class Watchdog:
                 await self._look(place.intake)
                 self._looked = time.monotonic()
 
+    def waits(self, queue: str) -> bool:
+        """At the last look events waited for this consumer, and none had come."""
+        return queue in self._owing
+
+    def deaf(self, queue: str) -> bool:
+        """Events have waited for this consumer for a minute, and none came."""
+        return queue in self._owing and self._waited[queue] >= LOOKS
+
     async def _look(self, intake: Intake) -> None:
         name = intake.name
         owed = await self._owed(intake)
         waited = self._waited.get(name, 0)
+        if intake.arrived or not owed:
+            self._owing.discard(name)
         if intake.arrived:
             intake.arrived = False
             self._waited[name] = 0
@@ -57,6 +68,7 @@ class Watchdog:
             # What a new subscription is worth shows when events wait again.
             self._waited[name] = LOOKS if waited >= LOOKS else 0
             return
+        self._owing.add(name)
         waited = self._waited[name] = waited + 1
         if waited == LOOKS:
             log.warning("%s holds %d events and none has come here for a minute: subscribing anew", name, owed)

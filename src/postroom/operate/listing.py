@@ -1,20 +1,31 @@
 """The state of all queues."""
 
-from msgspec import Struct
+import logging
+
+from msgspec import Struct, structs
 
 from postroom.brokers.base import Broker, Figures, MissingQueue
 from postroom.errors import BrokerError, PostroomError
+from postroom.policy.clear import backlog, pooled, time_to_clear
+from postroom.policy.report import WorkerReport
 
 from .names import check, known
+
+log = logging.getLogger("postroom.management")  # which commands show
+
+PATIENCE = 1.0
+"""Seconds in which the consumers must tell of their pace."""
 
 
 class QueueState(Struct, frozen=True):
     """One queue. ``figures`` is None where the queue does not exist yet, and where the broker
-    did not answer; then ``error`` says why."""
+    did not answer; then ``error`` says why. ``clear``: seconds until it is empty, with nothing new; None where that
+    cannot be told."""
 
     queue: str
     figures: Figures | None
     error: str | None = None
+    clear: float | None = None
 
 
 class Listing(Struct, frozen=True):
@@ -37,16 +48,30 @@ def listing(broker: Broker, queues: list[str]) -> Listing:
             "RabbitMQ does not tell over AMQP which queues it has: name the application with --app MODULE, "
             "the queues, or its management API in the setting management"
         )
-    return Listing([_state(broker, name) for name in names], delayed)
+    return Listing(_with_pace(broker, [_state(broker, name) for name in names]), delayed)
 
 
-def clears_in(figures: Figures) -> float | None:
-    """Seconds until the queue is empty, at its present rate and with nothing new; None where that cannot be told."""
-    if figures.rate is None:
-        return None
-    if figures.ready == 0:
-        return 0.0
-    return figures.ready / figures.rate if figures.rate else None
+def _with_pace(broker: Broker, states: list[QueueState]) -> list[QueueState]:
+    """The same with what the consumers tell of their pace."""
+    expected = {state.queue: state.figures.consumers for state in states if state.figures and state.figures.consumers}
+    try:
+        reports = broker.reports(expected, PATIENCE) if expected else []
+    except BrokerError as error:
+        log.warning("the consumers cannot tell of their pace: %s", error)
+        reports = []
+    return [
+        _paced(state, state.figures, [report for report in reports if report.queue == state.queue])
+        if state.figures
+        else state
+        for state in states
+    ]
+
+
+def _paced(state: QueueState, figures: Figures, reports: list[WorkerReport]) -> QueueState:
+    if reports and figures.rate is None:
+        figures = structs.replace(figures, rate=sum(report.rate for report in reports))
+    mean, slots = pooled(reports)
+    return structs.replace(state, figures=figures, clear=time_to_clear(backlog(figures.ready, reports), mean, slots))
 
 
 def _state(broker: Broker, queue: str) -> QueueState:

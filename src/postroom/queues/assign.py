@@ -28,6 +28,8 @@ class Options(Struct, frozen=True, kw_only=True):
     batch_seconds: float = 1.0
     recycle_events: int | None = None
     recycle_memory: int | None = None
+    burst: tuple[float, float] = (120.0, 240.0)
+    steady: tuple[float, float] = (30.0, 60.0)
 
 
 class Assignment(Struct, frozen=True):
@@ -59,6 +61,8 @@ def assign_queue(
     batch_seconds: float = 1.0,
     recycle_events: int | None = None,
     recycle_memory: int | None = None,
+    burst: tuple[float, float] = (120.0, 240.0),
+    steady: tuple[float, float] = (30.0, 60.0),
 ) -> Callable[[W], W]:
     """Assigns the decorated worker to ``queue``: a Queue, or a name alone.
 
@@ -70,7 +74,9 @@ def assign_queue(
     once, by threads or, for async functions, tasks. ``processes``: how many executors. ``prefetch``: how many
     events a consumer holds; by default about one second's work. ``batch_size``, ``batch_seconds``: a batch is
     run when it has so many events or its oldest has waited so long. ``recycle_events``, ``recycle_memory``: the
-    executor is replaced after so many events, or when it has used so many bytes.
+    executor is replaced after so many events, or when it has used so many bytes. ``burst``, ``steady``: how many
+    seconds the queue may need to clear before ``postroom check queues`` warns, and before it is critical: soon
+    after it was empty, and later.
 
     Raises DeclarationError.
     """
@@ -83,6 +89,8 @@ def assign_queue(
         batch_seconds=batch_seconds,
         recycle_events=recycle_events,
         recycle_memory=recycle_memory,
+        burst=burst,
+        steady=steady,
     )
 
     def assign(target: W) -> W:
@@ -189,6 +197,11 @@ def _check(name: str, kind: str, options: Options) -> None:
             raise DeclarationError(f"queue {name!r}: {option} is {value}, it must be at least {least}")
     if options.timeout is not None and not options.timeout > 0:
         raise DeclarationError(f"queue {name!r}: timeout is {options.timeout} s; give more than 0, or None")
+    for option, bounds in (("burst", options.burst), ("steady", options.steady)):
+        if len(bounds) != 2 or not 0 <= bounds[0] <= bounds[1]:
+            raise DeclarationError(
+                f"queue {name!r}: {option} is {bounds}; give seconds for a warning, and more for critical"
+            )
     if not 0 <= options.batch_seconds <= 3600:
         raise DeclarationError(f"queue {name!r}: batch_seconds is {options.batch_seconds}; give 0 to 3600")
     if options.batch_size > 10_000 or options.concurrency > 1000 or options.processes > 256:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from postroom.brokers.base import Broker, Delivery, Hold
 from postroom.brokers.memory.hold import MemoryHold
+from postroom.policy.report import WorkerReport
 from postroom.wire.message import Headers
 from postroom.wire.reply import Reply
 
@@ -26,6 +27,7 @@ class Consumer:
         self._delivered: list[Delivery] = []
         self._lost: list[str] = []
         self._regained = 0
+        self.reports: list[WorkerReport] = []  # what it tells when it is asked how it goes
         self._paused: list[str] = []
         self._resumed: list[str] = []
         self._loop = asyncio.new_event_loop()
@@ -189,6 +191,10 @@ class _Listener:
 
     def looked_at(self, queue: str) -> None:
         return
+
+    def reports(self) -> list[WorkerReport]:
+        with self._noted() as consumer:
+            return consumer.reports
 
     def resumed(self, queue: str) -> None:
         with self._noted() as consumer:

@@ -5,9 +5,10 @@ import time
 
 import pytest
 from tests.brokers.conformance.consumer import eventually
-from tests.brokers.conformance.site import Site, ids, letters, message, messages
+from tests.brokers.conformance.site import Site, ids, letters, message, messages, new_queue
 
 from postroom.brokers.base import Broker, Fate, Figures
+from postroom.policy.report import WorkerReport
 from postroom.wire import headers as past
 from postroom.wire.message import Message
 
@@ -256,3 +257,24 @@ def test_controls_may_be_called_from_any_thread(site: Site, broker: Broker, queu
         thread.join()
     assert len(results) == 12
     assert broker.figures(queue).ready == 17
+
+
+def test_consumers_tell_how_it_goes(site: Site) -> None:
+    broker, queue, other = site.broker(), new_queue(), new_queue()
+    consumers = [site.consumer(), site.consumer()]
+    for number, each in enumerate(consumers):
+        each.reports = [report(f"consumer {number}", queue), report(f"consumer {number}", other)]
+        each.subscribe(queue, 1)
+    broker.declare(queue)
+    eventually(lambda: broker.figures(queue).consumers == 2, "both are subscribed")
+    began = time.monotonic()
+    told = broker.reports({queue: 2}, 10)
+    assert time.monotonic() - began < 5
+    assert sorted((each.consumer, each.queue) for each in told) == [("consumer 0", queue), ("consumer 1", queue)]
+    assert told[0].mean == 0.25
+    assert len(broker.reports({queue: 3}, 0.5)) == 2
+    assert broker.reports({new_queue(): 1}, 0.2) == []
+
+
+def report(consumer: str, queue: str) -> WorkerReport:
+    return WorkerReport(consumer, queue, 10.0, 1, 0.25, 4.0, 40, 1, 0.5, None)

@@ -1,12 +1,14 @@
 """``MemoryBroker``: see ``brokers.base.Broker`` for what it promises."""
 
 import asyncio
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from postroom.brokers.base import Delivery, Fate, Figures, Listener
+from postroom.policy.report import WorkerReport
 from postroom.wire import headers as h
 from postroom.wire.message import Headers, Message
 from postroom.wire.reply import Reply
@@ -69,6 +71,16 @@ class MemoryBroker:
                 oldest=max(0.0, store.clock() - found.ready[0][1].since) if found.ready else None,
                 paused=found.paused,
             )
+
+    def reports(self, expected: Mapping[str, int], seconds: float) -> list[WorkerReport]:
+        with self._store.lock:
+            asked = [hold.ask() for hold in self._store.holders]
+        until = time.monotonic() + seconds
+        found: list[WorkerReport] = []
+        for future in asked:
+            with contextlib.suppress(TimeoutError):
+                found += future.result(max(0.0, until - time.monotonic()))
+        return [report for report in found if report.queue in expected]
 
     def delayed(self) -> int:
         with self._store.lock:

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import Future
 
 from postroom.brokers.base import Delivery, Listener
+from postroom.policy.report import WorkerReport
 from postroom.wire.message import Headers
 from postroom.wire.reply import Reply
 
@@ -87,6 +89,12 @@ class MemoryHold:
 
     def takes(self, queue: str) -> bool:
         return queue in self._prefetch
+
+    def ask(self) -> Future[list[WorkerReport]]:
+        """The listener's reports, given on its loop. Any thread."""
+        answer: Future[list[WorkerReport]] = Future()
+        self._loop.call_soon_threadsafe(lambda: answer.set_result(self._listener.reports()))
+        return answer
 
     def wake(self) -> None:
         """Has the hold look for events and changes soon. Any thread."""

@@ -4,6 +4,7 @@ import heapq
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from itertools import count
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from msgspec import Struct
 
 from postroom.brokers.base import Delivery, Fate
 from postroom.brokers.pending import Pending
+from postroom.policy.report import WorkerReport
 from postroom.wire import headers as past
 from postroom.wire.message import Headers, Message
 
@@ -21,6 +23,7 @@ class Holder(Protocol):
     def wake(self) -> None: ...
     def sever(self, why: str) -> None: ...
     def takes(self, queue: str) -> bool: ...
+    def ask(self) -> Future[list[WorkerReport]]: ...
 
 
 class Event(Struct, eq=False):

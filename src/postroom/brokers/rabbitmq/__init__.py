@@ -2,18 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import structs
 
 from postroom.brokers.base import Fate, Figures, Hold, Listener
 from postroom.errors import BrokerError
+from postroom.policy.report import WorkerReport
 from postroom.settings import masked, rabbitmq_password
 from postroom.wire.message import Message
 from postroom.wire.reply import Reply
 
-from . import address, control, dead, migrate, pauses, topology
+from . import address, asking, control, dead, migrate, pauses, topology
 from .connecting import connect
 from .consumer import RabbitMQHold
 from .io import Link
@@ -74,6 +75,10 @@ class RabbitMQBroker:
         found = self._request(lambda link: control.figures(link, queue))
         sample = self._managed(lambda management: management.sample(queue))
         return found if sample is None else structs.replace(found, in_hand=sample.in_hand, rate=sample.rate)
+
+    def reports(self, expected: Mapping[str, int], seconds: float) -> list[WorkerReport]:
+        """Takes the permission to write to the exchange ``postroom.control``."""
+        return self._request(lambda link: asking.ask(link, expected, seconds))
 
     def delayed(self) -> int:
         return self._request(control.delayed)

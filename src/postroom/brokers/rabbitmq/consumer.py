@@ -10,6 +10,7 @@ from postroom.wire.message import Headers
 from postroom.wire.reply import Reply
 
 from . import patience, topology
+from .asking import answer
 from .connecting import pauses
 from .io import Link, log
 from .outbox import Outbox
@@ -60,11 +61,14 @@ class RabbitMQHold:
         link = await self._connect(self._name)
         try:
             await topology.declare_exchanges(link)
-            await listen(link, self._taking.noticed)
+            await listen(link, self._taking.noticed, self._asked)
         except BaseException:
             link.abort("the connection could not be prepared")
             raise
         return link
+
+    def _asked(self, body: bytes, address: str) -> None:
+        self._start(answer(self._listener, self._replacement, body, address))
 
     async def _keep(self) -> None:
         while not self._taking.closing:

@@ -1,11 +1,16 @@
-"""Pausing a queue: an exchange that exists while the pause lasts, and a notice to who is connected."""
+"""Pausing a queue: an exchange that exists while the pause lasts, and a notice to who is connected.
+
+Where consumers listen for notices they are also asked how it goes: see ``asking``.
+"""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import pika
 
-from . import topology
+from postroom.wire import headers as h
+
+from . import messages, topology
 from .declaring import MAY_NOT, exchange
 from .io import Channel, ChannelClosed, Link
 
@@ -55,16 +60,21 @@ async def tell_of_a_look(link: Link, queue: str) -> None:
             raise
 
 
-async def listen(link: Link, noticed: Callable[[str], None]) -> None:
+async def listen(link: Link, noticed: Callable[[str], None], asked: Callable[[bytes, str], None]) -> None:
     """Calls ``noticed`` with a queue's name whenever it may have been paused or resumed, and with LOOKING before the
-    name when somebody looks at it."""
+    name when somebody looks at it; and ``asked`` with the body and the address for the answer when somebody asks how
+    it goes."""
     await topology.declare_control(link)
     channel = await link.channel()
     mine = await channel.call("queue_declare", queue="", exclusive=True, auto_delete=True)
     await channel.call("queue_bind", queue=mine.queue, exchange=topology.CONTROL)
 
-    def on_message(_channel: object, _method: object, _properties: Any, body: bytes) -> None:
-        noticed(body.decode("utf-8", "replace"))
+    def on_message(_channel: object, _method: object, properties: bytes, body: bytes) -> None:
+        address = h.text(messages.decode(properties, body)[0].headers, h.REPLY_TO)
+        if address:
+            asked(body, address)
+        else:
+            noticed(body.decode("utf-8", "replace"))
 
     channel.on_closed = lambda reason: link.abort(str(reason))
     await channel.call(

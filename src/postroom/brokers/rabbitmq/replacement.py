@@ -83,6 +83,10 @@ class Replacement:
         except (BrokerError, SettingsError) as error:
             log.warning("%s: the reply to %s cannot be sent: %s", delivery.queue, delivery.message.id, error)
 
+    async def tell(self, address: str, reply: Reply) -> None:
+        """Answers who asked how it goes. Raises BrokerError or SettingsError where that cannot be sent."""
+        await self._outbox.reply(address, "", reply)
+
     async def close(self) -> None:
         """Disconnects."""
         await self._outbox.close()

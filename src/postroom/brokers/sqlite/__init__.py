@@ -1,13 +1,15 @@
 """Durable queues in one SQLite file, for any number of processes of one machine."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from postroom.brokers.base import Fate, Figures, Hold, Listener
 from postroom.errors import SettingsError
+from postroom.policy.report import WorkerReport
 from postroom.wire.message import Message
 from postroom.wire.reply import Reply
 
+from . import asking
 from .control import Control
 from .publish import Publisher
 from .requests import Requests
@@ -63,6 +65,10 @@ class SQLiteBroker:
     def figures(self, queue: str) -> Figures:
         """The queue at this moment; a queue that does not exist is empty."""
         return self._control.figures(queue)
+
+    def reports(self, expected: Mapping[str, int], seconds: float) -> list[WorkerReport]:
+        """Asks them by their sockets, which only the same user can reach."""
+        return asking.ask(self._control.bells(expected), expected, seconds)
 
     def delayed(self) -> int:
         """How many events of all queues wait for their time."""

@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from postroom.brokers.base import Fate, Figures
@@ -63,6 +63,13 @@ class Control:
             oldest=None if counts.since is None else max(0.0, now - counts.since),
             paused=bool(paused),
         )
+
+    def bells(self, queues: Iterable[str]) -> list[str]:
+        """The sockets of the consumers of these queues, once each."""
+        with self._reading() as connection:
+            numbers = [queue_id(connection, queue) for queue in queues]
+            found = {bell for each in numbers if each is not None for bell in wake.subscribed(connection, each)}
+        return sorted(found)
 
     def waits(self, queue: str) -> bool:
         """Whether an event is ready, or due, in a queue that is not paused."""

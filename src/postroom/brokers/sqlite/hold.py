@@ -9,6 +9,7 @@ from postroom.wire import headers as h
 from postroom.wire.message import Headers
 from postroom.wire.reply import Reply
 
+from . import asking
 from .control import Control
 from .keeper import Keeper
 from .orders import Acknowledge, Answer, Bury, GiveBack, Note, Replace, Subscribe
@@ -157,6 +158,11 @@ class SQLiteHold:
         """Registered again."""
         if not self._closed:
             self._listener.regained()
+
+    def asked(self, askers: list[str]) -> None:
+        """Somebody wants to know how it goes."""
+        if not self._closed:
+            asking.answer(self._listener.reports(), askers)
 
     def paused(self, queue: str, paused: bool) -> None:
         """The queue's pause began or ended."""

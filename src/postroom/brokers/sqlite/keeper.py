@@ -123,6 +123,7 @@ class Keeper:
             if left <= 0:
                 return
             self._rung(self.mailbox.sleep(left, self._registration.bell))
+            self._pass_on_questions()
 
     def _next_turn(self) -> float:
         """When the next turn or look around is to be, by ``time.monotonic``."""
@@ -139,6 +140,11 @@ class Keeper:
         for subscription in self._subscriptions.values():
             if subscription.id in queues:
                 subscription.empty = False
+
+    def _pass_on_questions(self) -> None:
+        bell = self._registration.bell
+        if bell is not None and (askers := bell.asked()):
+            self._reporter.post(self._reports.asked, askers)
 
     def _work(self) -> None:
         if not self._registered:

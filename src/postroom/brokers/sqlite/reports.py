@@ -22,6 +22,9 @@ class Reports(Protocol):
     def paused(self, queue: str, paused: bool) -> None:
         """A queue's pause began or ended."""
 
+    def asked(self, askers: list[str]) -> None:
+        """The owners of these sockets want to know how it goes."""
+
 
 class Reporter:
     """Calls from the thread to the loop, in order. ``unheard`` once the loop was closed."""

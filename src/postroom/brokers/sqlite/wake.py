@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 LONGEST_FOLDER = 60  # bytes; macOS allows 104 for the whole path
+LONGEST_RING = 256
+ASKING = b"?"
 ANYTHING = 0
 """The number rung for no queue in particular: look at everything."""
 
@@ -25,6 +27,8 @@ class Bell:
         self.socket.setblocking(False)
         self.path: str | None = None
         self.trouble = ""
+        self.askers: list[str] = []
+        """Sockets to which an answer is to go: they asked how it goes."""
         try:
             folder = _folder()
             _sweep(folder)
@@ -39,9 +43,17 @@ class Bell:
         queues: set[int] = set()
         with contextlib.suppress(BlockingIOError):
             while True:
-                told = self.socket.recv(64)
-                queues.add(int(told) if told.isdigit() else ANYTHING)
+                told = self.socket.recv(LONGEST_RING)
+                if told.startswith(ASKING):
+                    self.askers.append(os.fsdecode(told.removeprefix(ASKING)))
+                else:
+                    queues.add(int(told) if told.isdigit() else ANYTHING)
         return queues
+
+    def asked(self) -> list[str]:
+        """Who has asked since the last call."""
+        askers, self.askers = self.askers, []
+        return askers
 
     def present(self) -> bool:
         """Whether the socket can still be found: programs that clean temporary folders may remove it."""
@@ -79,6 +91,17 @@ def ring(bells: Sequence[str], queue: int, enough: int) -> None:
         enough -= 1
         if enough <= 0:
             return
+
+
+def send(data: bytes, bell: str) -> bool:
+    """Sends a datagram to a socket of the user's own folder. False where it is not taken."""
+    try:
+        if Path(bell).parent != _folder():
+            return False
+        _sender().sendto(data, bell)
+    except OSError:
+        return False
+    return True
 
 
 def forget(bell: str) -> None:
