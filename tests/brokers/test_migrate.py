@@ -77,6 +77,8 @@ def command(node: RabbitNode, folder: Path, *words: str, management: bool = Fals
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # Where the tests run in the background of a script, Ctrl-C is ignored, and by their children too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

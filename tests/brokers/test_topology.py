@@ -20,6 +20,8 @@ from postroom.errors import NotPublished
 from postroom.wire.message import Message, new_id
 from tests import rabbit
 
+ROOT = Path(__file__).resolve().parents[2]
+
 pytestmark = pytest.mark.rabbitmq
 
 
@@ -51,7 +53,7 @@ def postroom(node: RabbitNode, folder: Path, *words: str) -> "subprocess.Complet
     return subprocess.run(
         [sys.executable, "-m", "postroom", *words],
         cwd=folder,
-        env={**os.environ, "POSTROOM_BROKER": node.url},
+        env={**os.environ, "POSTROOM_BROKER": node.url, "PYTHONPATH": f"{ROOT}/src:{ROOT}"},
         capture_output=True,
         text=True,
         timeout=60,

@@ -70,11 +70,12 @@ async def declare(link: Link, queue: str, ordered: bool) -> None:
 
 async def figures(link: Link, queue: str) -> Figures:
     ready, consumers = await _counts(link, queue)
+    await topology.check_queue(link, topology.live_queue(queue)[0])
     in_shards = 0
     for shard in await shards(link, queue):
         in_shards += (await _counts(link, shard))[0]
     letters, _ = await _counts(link, topology.dead(queue))
-    await topology.check_queue(link, queue)
+    await topology.check_queue(link, topology.dead_queue(queue)[0])
     return Figures(
         ready=ready + in_shards,
         in_shards=in_shards,

@@ -132,15 +132,13 @@ async def has_shards(link: Link, queue: str) -> bool:
     return await declared(members(queue), QUORUM).exists(link)
 
 
-async def check_queue(link: Link, queue: str) -> None:
-    """Whether a queue that exists, and the one for its dead letters, are declared as they should be, as far as this
-    account may ask. Raises BrokerError."""
-    for thing in (live_queue(queue)[0], dead_queue(queue)[0]):
-        try:
-            await check(link, thing)
-        except ChannelClosed as error:
-            if error.code != MAY_NOT:
-                raise
+async def check_queue(link: Link, thing: Thing) -> None:
+    """Whether a queue that exists is declared as it should be, as far as this account may ask. Raises BrokerError."""
+    try:
+        await check(link, thing)
+    except ChannelClosed as error:
+        if error.code != MAY_NOT:
+            raise
 
 
 async def check(link: Link, thing: Thing) -> None:
