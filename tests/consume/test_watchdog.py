@@ -1,5 +1,6 @@
 """A consumer to which nothing comes although events wait: it mends itself, or ends for its supervisor."""
 
+import http.client
 import subprocess
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ import pytest
 
 from tests.consume.stage import Stage
 from tests.consume.swallow import Swallower
-from tests.rabbit import RabbitNode
+from tests.rabbit import RabbitNode, free_ports
 
 ANEW = "none has come here for a minute: subscribing anew"
 ENDS = "this consumer ends with status 1"
@@ -60,6 +61,36 @@ def test_a_new_subscription_mends_it(rabbit_stage: Stage, rabbit_node: RabbitNod
     rabbit_stage.until(lambda: set(rabbit_stage.ns()) == set(range(5)))
     assert rabbit_stage.stop(consumer) == 0
     assert rabbit_stage.broker.figures("plain").ready == 0
+
+
+@pytest.mark.rabbitmq
+def test_the_endpoint_tells_that_it_is_deaf_and_so_do_the_checks(
+    rabbit_stage: Stage, rabbit_node: RabbitNode, swallower: Swallower
+) -> None:
+    (port,) = free_ports(1)
+    words = ("process_queue", "--app", "tests.apps.shapes", "--queue", "plain", "--health", str(port))
+    url = through(swallower, rabbit_node)
+    consumer = rabbit_stage.start("-m", "tests.consume.deaf", "0.5", *words, POSTROOM_BROKER=url)
+    rabbit_stage.until(lambda: status(port) == 200)
+    assert status(port, "/") == 404
+    rabbit_stage.until(lambda: rabbit_stage.broker.figures("plain").consumers == 1)
+    (report,) = rabbit_stage.broker.reports({"plain": 1}, 5)
+    assert (report.problem, report.done) == ("", 0)
+    swallower.swallowing = True
+    rabbit_stage.publish("plain", {"n": 1}, {"n": 2})
+    rabbit_stage.until(lambda: ANEW in rabbit_stage.log(consumer) and status(port) == 503)
+    swallower.swallowing = False
+
+
+def status(port: int, path: str = "/healthz") -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except ConnectionRefusedError:
+        return 0
+    finally:
+        connection.close()
 
 
 @pytest.mark.rabbitmq

@@ -17,3 +17,11 @@ def seconds(text: str) -> float:
     if not 0 <= number <= 3600:
         raise argparse.ArgumentTypeError("give seconds, from 0 to 3600")
     return number
+
+
+def address(text: str) -> tuple[str, int]:
+    """``PORT`` on 127.0.0.1, or ``HOST:PORT``."""
+    host, _, port = text.rpartition(":")
+    if not port.isdigit() or not 0 < int(port) < 65536:
+        raise argparse.ArgumentTypeError("give a port, or HOST:PORT")
+    return host.strip("[]") or "127.0.0.1", int(port)

@@ -7,7 +7,7 @@ from postroom.errors import PostroomError
 from postroom.settings import masked
 
 from .application import settings_for
-from .numbers import seconds
+from .numbers import address, seconds
 from .text import safe
 from .usage import UsageError
 
@@ -26,6 +26,13 @@ def add_arguments(parser: Any) -> None:
     )
     parser.add_argument("--each", action="store_true", help="a line for every event, off a terminal too")
     parser.add_argument("--json", action="store_true", help="the log as a JSON object a line")
+    parser.add_argument("--verbose", action="store_true", help="in the log a line for each processed event too")
+    parser.add_argument(
+        "--health",
+        metavar="[HOST:]PORT",
+        type=address,
+        help="answer GET /healthz with 200, or 503 where this process does not consume what it should",
+    )
     parser.add_argument(
         "--in-process",
         action="store_true",
@@ -42,7 +49,7 @@ def run(args: Any) -> int:
     flags = {} if args.broker is None else {"broker": args.broker}
     from .log import log_to_stderr
 
-    log_to_stderr(args.json)
+    log_to_stderr(args.json, args.verbose)
     each = args.each or sys.stdout.isatty()
     if args.in_process:
         from postroom.consume import inprocess
@@ -59,7 +66,7 @@ def run(args: Any) -> int:
 
     from postroom.consume.consumer import Options, consume
 
-    return asyncio.run(consume(Options(current.app, queues, flags, args.grace, each)))
+    return asyncio.run(consume(Options(current.app, queues, flags, args.grace, each, args.health)))
 
 
 def _tell(line: str) -> None:

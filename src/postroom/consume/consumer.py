@@ -34,6 +34,7 @@ from .child import Child
 from .children import Children
 from .choice import chosen, in_short
 from .desk import Desk, Place
+from .endpoint import serve
 from .health import Health
 from .hearing import Hearing
 from .limits import TICK, TimeKeeper, compare
@@ -53,13 +54,15 @@ NOTICEABLE = 1.0  # seconds: a broker that lets one wait for longer was away
 
 class Options(Struct, frozen=True):
     """``queues``: names, or None for all. ``grace``: seconds that events in hand get when the consumer stops,
-    and between a soft time limit and the hard one. ``each``: a line on stdout for every event."""
+    and between a soft time limit and the hard one. ``each``: a line on stdout for every event.
+    ``health``: the host and port where it tells whether it consumes."""
 
     app: str
     queues: list[str] | None
     flags: dict[str, str]
     grace: float = 8.0
     each: bool = False
+    health: tuple[str, int] | None = None
 
 
 class Consumer:
@@ -128,12 +131,15 @@ class Consumer:
         looking = [self.loop.create_task(each.run()) for each in (watchdog, health)]
         for each in looking:
             each.add_done_callback(lambda task: task.cancelled() or task.result())
+        endpoint = None if self._options.health is None else await serve(self._options.health, health.well)
         notify.tell("READY=1")
         beating = self.loop.create_task(notify.beat(health.well))
         await self._stop.asked.wait()
         notify.tell("STOPPING=1")
         for each in (beating, *looking):
             each.cancel()
+        if endpoint is not None:
+            endpoint.close()
         await self._drain()
         return 1 if self._stop.failed else 0
 

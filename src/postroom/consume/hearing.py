@@ -1,5 +1,6 @@
 """What executors say of events: done, failed, not begun."""
 
+import logging
 import sys
 
 from postroom.brokers.base import Delivery
@@ -10,18 +11,22 @@ from .desk import Desk
 from .pacing import Pacing
 from .team import Team
 
+log = logging.getLogger("postroom")
+
 
 class Hearing:
-    """``each``: a line on stdout for every event."""
+    """``each``: a line on stdout for every event. In the log there is one at the level debug."""
 
     def __init__(self, desk: Desk, pacing: Pacing, each: bool) -> None:
         self._desk = desk
         self._pacing = pacing
         self._each = each
+        self._debug = log.isEnabledFor(logging.DEBUG)
+        self._heard = self._each or self._debug
 
     def done(self, team: Team, child: Child, message: Done) -> None:
         """These are consumed."""
-        if self._each:
+        if self._heard:
             self._tell(child, message.seqs, f" {1000 * message.seconds / len(message.seqs):.3g} ms")
         self._desk.acknowledge(child, message.seqs)
         child.memory = message.memory
@@ -34,7 +39,7 @@ class Hearing:
 
     def replied(self, team: Team, child: Child, message: Replied) -> None:
         """This request is consumed."""
-        if self._each:
+        if self._heard:
             self._tell(child, [message.seq], f" {1000 * message.seconds:.3g} ms")
         self._desk.replied(child, message)
         self._went_on(team, child, message.lane, message.seconds, 1)
@@ -43,7 +48,7 @@ class Hearing:
         """Reads off the page what is finished behind an event that takes long, and so not yet reported."""
         seqs = child.finished()
         if seqs:
-            if self._each:
+            if self._heard:
                 self._tell(child, seqs, "")
             self._desk.acknowledge(child, seqs)
 
@@ -73,10 +78,11 @@ class Hearing:
         team.pump()
 
     def _tell(self, child: Child, seqs: list[int], took: str) -> None:
-        lines = [
-            f"{entry[1].queue} {entry[1].message.id} ok{took}\n"
-            for seq in seqs
-            if (entry := child.outstanding.get(seq)) is not None
-        ]
-        sys.stdout.write("".join(lines))
-        sys.stdout.flush()
+        done = [entry[1] for seq in seqs if (entry := child.outstanding.get(seq)) is not None]
+        if self._each:
+            sys.stdout.write("".join(f"{each.queue} {each.message.id} ok{took}\n" for each in done))
+            sys.stdout.flush()
+        if self._debug:
+            for each in done:
+                fields = {"queue": each.queue, "event": each.message.id}
+                log.debug("%s %s ok%s", each.queue, each.message.id, took, extra=fields)

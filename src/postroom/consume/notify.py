@@ -26,7 +26,8 @@ class Notify:
                 way.sendto(state.encode(), self._address)
 
     async def beat(self, alive: Callable[[], bool]) -> None:
-        """Says ``WATCHDOG=1`` three times in each span that systemd allows, for as long as ``alive`` holds."""
-        while self._every and alive():
-            self.tell("WATCHDOG=1")
+        """Says ``WATCHDOG=1`` three times in each span that systemd allows, while ``alive`` holds."""
+        while self._every:
+            if alive():
+                self.tell("WATCHDOG=1")
             await asyncio.sleep(self._every)

@@ -193,13 +193,16 @@ def _tell(delivery: Delivery, verdict: Verdict) -> None:
             h.text(verdict.headers, h.REASON),
             delivery.queue,
             event_id,
+            extra={"queue": delivery.queue, "event": event_id},
         )
     elif isinstance(verdict, Reschedule):
+        attempt = h.number(verdict.headers, h.ATTEMPTS) + h.number(verdict.headers, h.CRASHES)
         log.warning(
             "%s %s attempt %d failed, next in %.0f s: %s",
             delivery.queue,
             event_id,
-            h.number(verdict.headers, h.ATTEMPTS) + h.number(verdict.headers, h.CRASHES),
+            attempt,
             verdict.delay,
             h.text(verdict.headers, h.LAST_ERROR),
+            extra={"queue": delivery.queue, "event": event_id, "attempt": attempt, "next_try": verdict.delay},
         )
