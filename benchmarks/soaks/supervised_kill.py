@@ -40,12 +40,12 @@ def _soak(here: Scene, count: int, seconds: float, result: Result) -> None:
     own = {"QUEUES": str(count), "SCENE_FOLDER": str(here.folder)}
     broker = here.broker()
     with Supervisord(printed, **own) as supervisor, ThreadPoolExecutor(1) as pool:
-        until(lambda: all(executors_of(pid) for pid in _running(supervisor, count).values()), 60)
+        until(lambda: _all_run(supervisor, count), 60)
         ids = _fill(broker, names, seconds)
         publisher = here.start("-m", app, "50", QUEUES=str(count))
         kills, backlogs, restarts = _disturb(supervisor, pool, broker, names, seconds)
         back = time.monotonic()
-        running = until(lambda: len(_running(supervisor, count)) == count, 60)
+        running = until(lambda: _all_run(supervisor, count), 60)
         kill(publisher.pid)
         ids |= set(here.effects("published"))
         drained = until(lambda: ids <= set(here.effects()), 90)
@@ -64,9 +64,9 @@ def _soak(here: Scene, count: int, seconds: float, result: Result) -> None:
     broker.close()
 
 
-def _running(supervisor: Supervisord, count: int) -> dict[str, int]:
-    pids = supervisor.pids()
-    return pids if len(pids) == count else {"": 0}
+def _all_run(supervisor: Supervisord, count: int) -> bool:
+    pids = supervisor.pids().values()
+    return len(pids) == count and all(executors_of(pid) for pid in pids)
 
 
 def _fill(broker: Broker, names: list[str], seconds: float) -> set[str]:

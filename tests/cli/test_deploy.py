@@ -40,7 +40,7 @@ nagios_user={user}
 nagios_group={user}
 illegal_object_name_chars=`~!$%^&*|'"<>?,()=
 illegal_macro_output_chars=`~$&|'"<>
-interval_length=1
+interval_length=3
 status_update_interval=1
 check_external_commands=0
 use_syslog=0
@@ -50,6 +50,12 @@ define timeperiod {
     timeperiod_name 24x7
     alias           always
     monday          00:00-24:00
+    tuesday         00:00-24:00
+    wednesday       00:00-24:00
+    thursday        00:00-24:00
+    friday          00:00-24:00
+    saturday        00:00-24:00
+    sunday          00:00-24:00
 }
 define command {
     command_name nobody
@@ -218,7 +224,7 @@ def test_a_consumer_tells_systemd_that_it_consumes(local: Project, tmp_path: Pat
             process.communicate()
 
 
-def test_cron_lines_are_commands_of_a_shell(local: Project) -> None:
+def test_cron_lines_write_the_state_files(local: Project, tmp_path: Path) -> None:
     lines = [line for line in local.ok("deploy", "cron", "--user", "nobody").splitlines() if line.startswith("*")]
     assert len(lines) == 2
     for line, check in zip(lines, ("consumers", "queues"), strict=True):
@@ -227,6 +233,10 @@ def test_cron_lines_are_commands_of_a_shell(local: Project) -> None:
         words = shlex.split(found[1])
         assert words[:3] == ["cd", str(local.folder), "&&"]
         assert words[words.index("check") :][:4] == ["check", check, "--cron", f"/var/lib/postroom/{check}"]
+        mine = found[1].replace("/var/lib/postroom", str(tmp_path))
+        ran = subprocess.run(["sh", "-c", mine], env=local.environment, capture_output=True, text=True, check=False)
+        assert ran.stdout + ran.stderr == ""
+        assert f"POSTROOM {check.upper()}" in (tmp_path / check).read_text()
 
 
 def test_nagios_accepts_it(local: Project, nagios: None, tmp_path: Path) -> None:
@@ -246,3 +256,39 @@ def nagios_folder(project: Project, folder: Path) -> Path:
     config = folder / "nagios.cfg"
     config.write_text(NAGIOS.format(folder=folder, user=os.environ.get("USER", "root")))
     return config
+
+
+@pytest.mark.slow
+def test_a_running_nagios_shows_the_states(local: Project, nagios: None, tmp_path: Path) -> None:
+    folder = tmp_path / "nagios"
+    folder.mkdir()
+    config = nagios_folder(local, folder)
+    local.ok("publish", local.invites, '{"email": "ada@example.com", "team": 1}')
+    with (folder / "output").open("w") as output:
+        process = subprocess.Popen(["nagios4", str(config)], stdout=output, stderr=output)
+    consumer: subprocess.Popen[str] | None = None
+    try:
+        shows(folder, local.invites, "consumers", 2)
+        consumer = local.start("process_queue", "--queue", local.invites)
+        shows(folder, local.invites, "consumers", 0)
+        shows(folder, local.invites, "backlog", 0)
+    finally:
+        for each in (consumer, process):
+            if each is not None:
+                each.terminate()
+                each.communicate(timeout=30)
+
+
+def shows(folder: Path, queue: str, what: str, state: int) -> None:
+    """Waits until Nagios shows this state, with a line of the check."""
+
+    def found() -> str:
+        status = (folder / "status.dat").read_text() if (folder / "status.dat").exists() else ""
+        service = re.search(rf"service_description={what} of {queue}\n.*?\n\t}}", status, re.DOTALL)
+        return service[0] if service else ""
+
+    def there() -> bool:
+        service = found()
+        return "has_been_checked=1" in service and f"current_state={state}" in service and "=POSTROOM " in service
+
+    until(there, 60, lambda: found() + (folder / "output").read_text())

@@ -1,6 +1,8 @@
 """A consumer to which nothing comes although events wait: it mends itself, or ends for its supervisor."""
 
 import http.client
+import os
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,10 +19,11 @@ ENDS = "this consumer ends with status 1"
 LOOK = 0.1  # instead of 10 s: so a minute takes 0.6 s
 
 
-def hurried(stage: Stage, *words: str, url: str | None = None) -> "subprocess.Popen[bytes]":
+def hurried(stage: Stage, *words: str, url: str | None = None, notify: str = "") -> "subprocess.Popen[bytes]":
     """A consumer of ``plain`` that looks often."""
+    told = {"POSTROOM_BROKER": url or stage.url, "NOTIFY_SOCKET": notify, "WATCHDOG_USEC": "60000"}
     arguments = (*words, "process_queue", "--app", "tests.apps.shapes", "--queue", "plain")
-    return stage.start("-m", "tests.consume.deaf", str(LOOK), *arguments, POSTROOM_BROKER=url or stage.url)
+    return stage.start("-m", "tests.consume.deaf", str(LOOK), *arguments, terminal=None, **told)
 
 
 def test_a_broken_hold_on_sqlite(stage: Stage) -> None:
@@ -100,6 +103,28 @@ def test_where_that_does_not_help_it_ends(rabbit_stage: Stage, rabbit_node: Rabb
     consumer = hurried(rabbit_stage, url=through(swallower, rabbit_node))
     assert consumer.wait(20) == 1
     assert ENDS in rabbit_stage.log(consumer)
+    rabbit_stage.until(lambda: rabbit_stage.broker.figures("plain").ready == 5)
+
+
+@pytest.mark.rabbitmq
+def test_systemd_hears_nothing_while_it_is_deaf(
+    rabbit_stage: Stage, rabbit_node: RabbitNode, swallower: Swallower
+) -> None:
+    name = f"postroom-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(f"\0{name}")
+        systemd.settimeout(30)
+        swallower.swallowing = True
+        rabbit_stage.publish("plain", *({"n": n} for n in range(5)))
+        consumer = hurried(rabbit_stage, url=through(swallower, rabbit_node), notify=f"@{name}")
+        heard = [(b"", 0.0)]
+        while heard[-1][0] != b"STOPPING=1":
+            heard.append((systemd.recv(100), time.monotonic()))
+            assert len(heard) < 500, rabbit_stage.log(consumer)
+    assert heard[1][0] == b"READY=1"
+    alive = [at for said, at in heard if said == b"WATCHDOG=1"]
+    assert len(alive) > 5
+    assert heard[-1][1] - alive[-1] > LOOK * 3
     rabbit_stage.until(lambda: rabbit_stage.broker.figures("plain").ready == 5)
 
 

@@ -35,7 +35,7 @@ class Health:
     def well(self) -> bool:
         """This process consumes what it should, or has nothing to consume, or waits for its broker, which is away:
         another process would do no better."""
-        return self._watchdog.hears() and not any(map(self._watchdog.deaf, self._desk.places))
+        return self._watchdog.looks() and not any(map(self._watchdog.deaf, self._desk.places))
 
     def reports(self) -> list[WorkerReport]:
         """One for each queue."""

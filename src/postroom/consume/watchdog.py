@@ -32,11 +32,10 @@ class Watchdog:
         self._waited: dict[str, int] = {}
         self._owing: set[str] = set()  # queues that at the last look had events for us, of which none had come
         self._looked = time.monotonic()
-        self._gave_up = False
 
-    def hears(self) -> bool:
-        """Whether it looks, and has not given up."""
-        return not self._gave_up and time.monotonic() - self._looked < OVERDUE
+    def looks(self) -> bool:
+        """Whether it comes to look at all."""
+        return time.monotonic() - self._looked < OVERDUE
 
     async def run(self) -> None:
         """Looks until cancelled."""
@@ -74,7 +73,6 @@ class Watchdog:
             log.warning("%s holds %d events and none has come here for a minute: subscribing anew", name, owed)
             self._desk.hold.resubscribe(name)
         elif waited == 2 * LOOKS:
-            self._gave_up = True
             self._give_up(
                 f"{name} holds {owed} events and none has come here for two minutes, in spite of a new"
                 " subscription: this consumer ends with status 1, for its supervisor to start another"

@@ -22,11 +22,12 @@ PartOf=postroom.target
 StartLimitIntervalSec=0
 
 [Service]
-# It says itself when it consumes, and goes on saying so for as long as it does.
+# It says itself when it consumes, and goes on saying so for as long as it does. One that has gone deaf subscribes
+# anew, and after another minute ends by itself: that comes first.
 Type=notify
 NotifyAccess=main
 TimeoutStartSec=5min
-WatchdogSec=60
+WatchdogSec=90
 Restart=always
 RestartSec=2
 # SIGTERM to the consumer alone, which stops its executors; after that time SIGKILL to whatever is left.
