@@ -88,7 +88,6 @@ def test_a_hold_whose_loop_was_closed_gives_back_what_it_held() -> None:
             return []
 
         def resumed(self, queue: str) -> None: ...
-        def looked_at(self, queue: str) -> None: ...
 
     loop = asyncio.new_event_loop()
     hold = broker.hold(loop, Listener(), "short-lived")

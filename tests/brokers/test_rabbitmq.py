@@ -74,9 +74,6 @@ class Recorder:
     def recalled(self, queue: str, which: Callable[[Delivery], bool]) -> None:
         self._note("recalled", queue)
 
-    def looked_at(self, queue: str) -> None:
-        return
-
     def reports(self) -> list[WorkerReport]:
         return []
 

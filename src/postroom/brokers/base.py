@@ -108,9 +108,6 @@ class Listener(Protocol):
     def resumed(self, queue: str) -> None:
         """The queue is no longer paused; deliveries begin again by themselves."""
 
-    def looked_at(self, queue: str) -> None:
-        """Somebody looks at the first events of the queue, which the broker is about to count as returned."""
-
     def reports(self) -> list[WorkerReport]:
         """How it goes, queue by queue: somebody asks, through ``Broker.reports``."""
 

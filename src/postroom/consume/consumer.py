@@ -110,7 +110,7 @@ class Consumer:
         name = f"consumer {in_short([queue.name for queue in queues])} (pid {os.getpid()})"
         self._desk = Desk(self.loop, broker.hold(self.loop, self._reception, name))
         self._reception.desk = self._desk
-        self._pacing = Pacing(self._desk)
+        self._reception.pacing = self._pacing = Pacing(self._desk)
         self._hearing = Hearing(self._desk, self._pacing, self._options.each)
         self._reload = Reload(self, self._roster, self._desk)
         teams = self._roster.working = formed(self, queues)
@@ -197,7 +197,7 @@ class Consumer:
             child.kill()
         while len(self._children):
             await asyncio.sleep(0.005)
-        await self._desk.settlement.finish(2.0)
+        await self._desk.settlement.finish(3.0)
         await self._desk.hold.close()
 
     # What the teams need -------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ class Desk:
             order = self.order_of(delivery)
             if order is not None:
                 order.forget(delivery)
-            if order is None and marked(delivery):
+            if order is None and h.marked(delivery.message.headers):
                 self.settlement.suspect(delivery)
             else:
                 self.memory.returned(delivery)
@@ -115,9 +115,3 @@ class Desk:
     def _forget_running(self, delivery: Delivery) -> None:
         if self._running:
             self._running.pop(key(delivery), None)
-
-
-def marked(delivery: Delivery) -> bool:
-    """It is suspected of killing executors: it came back twice without an outcome, or has killed one."""
-    headers = delivery.message.headers
-    return bool(headers) and (h.SUSPECT in headers or h.number(headers, h.CRASHES) > 0)

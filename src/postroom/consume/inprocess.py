@@ -137,9 +137,6 @@ class _Feeder:
     def recalled(self, queue: str, which: Callable[[Delivery], bool]) -> None:
         self._hold.give_back(self._intakes[queue].recall(which))
 
-    def looked_at(self, queue: str) -> None:
-        """Returns are not counted here."""
-
     def reports(self) -> list[WorkerReport]:
         return []
 

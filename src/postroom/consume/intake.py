@@ -12,15 +12,16 @@ from postroom.policy.tally import Tally
 from .order import Order
 
 MOST_RETRYING = 1000
+MOST_SUSPECTS = 20
+WARY = 30.0  # seconds
 
 
 class Intake:
     """``waiting`` holds what is taken but not handed down. ``after_outage``: the broker has been away, and what
     it hands out now came back for that reason, until an event arrives that is new. ``outlasts``: jobs take longer
-    than the broker allows, so that a return says nothing. ``looked_at``: when somebody looked at the queue, by the
-    monotonic clock. ``losses`` counts how often all that was taken became void. ``arrived``: something came since
-    the watchdog looked.
-    ``tally``: what was finished. ``emptied``: when nothing was found to wait in the queue, by ``time.monotonic``."""
+    than the broker allows, so that a return says nothing. ``losses`` counts how often all that was taken became
+    void. ``arrived``: something came since the watchdog looked. ``tally``: what was finished. ``emptied``: when
+    nothing was found to wait in the queue, by ``time.monotonic``."""
 
     def __init__(self, declaration: QueueDeclaration) -> None:
         self.declaration = declaration
@@ -30,7 +31,7 @@ class Intake:
         self.mean: float | None = None
         self.after_outage = False
         self.outlasts = False
-        self.looked_at = float("-inf")
+        self._wary_until = float("-inf")
         self.losses = 0
         self.arrived = False
         self.subscribed: int | None = None
@@ -45,7 +46,8 @@ class Intake:
         self.waiting, self._since = other.waiting, other._since
         self.mean, self.stall = other.mean, other.stall
         self.after_outage, self.losses, self.arrived = other.after_outage, other.losses, other.arrived
-        self.outlasts, self.looked_at = other.outlasts, other.looked_at
+        self.outlasts = other.outlasts
+        self._wary_until = other._wary_until
         self.subscribed = other.subscribed
         self.tally, self.emptied = other.tally, other.emptied
         self.order = other.order
@@ -119,8 +121,21 @@ class Intake:
         # Lists, not single events: refill when half is gone.
         return most - load if load <= most - (most - slots) // 2 - 1 else 0
 
+    def beware(self) -> None:
+        """Suspects come here, and go back until each can run alone."""
+        self._wary_until = time.monotonic() + WARY
+
+    @property
+    def wary(self) -> bool:
+        """Suspects were here a moment ago: little is held, so that a stop can put it all back in time."""
+        return time.monotonic() < self._wary_until
+
     def prefetch(self, executors: int) -> int:
         """How many events to hold, with so many executors."""
+        held = self._prefetch(executors)
+        return min(held, MOST_SUSPECTS) if self.wary else held
+
+    def _prefetch(self, executors: int) -> int:
         declared = self.declaration
         # What is retried in place is in hand, and must not keep other keys from coming.
         retrying = 0 if self.order is None else min(self.order.retrying, MOST_RETRYING)

@@ -36,7 +36,8 @@ class Pacing:
         if had is None or wanted >= 2 * had or wanted <= had // 2 or (ordered and wanted != had):
             intake.subscribed = wanted
             self._desk.hold.subscribe(intake.name, wanted, ordered)
-            self.give_back_excess(team, intake)
+            if not intake.wary:  # what goes back counts as returned, and would make more suspects
+                self.give_back_excess(team, intake)
 
     def give_back_excess(self, team: Team, intake: Intake) -> None:
         """What waits beyond what is to be held goes back, for others to take."""

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -13,14 +12,14 @@ from postroom.policy.verdict import Reschedule
 from postroom.wire import headers as h
 
 from .child import Child
-from .desk import Desk, Place, marked
+from .desk import Desk, Place
 from .health import Health
+from .pacing import Pacing
 from .team import Team
 
 log = logging.getLogger("postroom")
 
 SUSPECT_WAITS = 2.0
-LOOK_LASTS = 60.0  # seconds in which what somebody has looked at comes here
 
 
 class Reception:
@@ -28,6 +27,7 @@ class Reception:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, children: Iterable[Child]) -> None:
         self.desk: Desk
+        self.pacing: Pacing
         self.health: Health | None = None
         self.stopping = False
         self._children = children
@@ -88,13 +88,12 @@ class Reception:
                 return
             if self.desk.attach(delivery):
                 return
-        # After an outage everything that was held comes back, and from a look what was looked at: nobody is to blame.
-        looked_at = time.monotonic() - place.intake.looked_at < LOOK_LASTS
-        blameless = place.intake.after_outage or place.intake.outlasts or looked_at
+        # After an outage everything that was held comes back, and nobody is to blame for that.
+        blameless = place.intake.after_outage or place.intake.outlasts
         returns = 0 if blameless else self.desk.memory.foreign_returns(delivery)
         if self.desk.order_of(delivery) is not None:
             self._with_past_in_order(delivery, place, returns)
-        elif marked(delivery):
+        elif h.marked(delivery.message.headers):
             self._marked(delivery, place, returns)
         elif returns >= 2:
             self.desk.settlement.suspect(delivery)
@@ -109,7 +108,7 @@ class Reception:
         if returns and 0 < h.number(headers, h.SUSPECT) <= delivery.returns:
             del headers[h.SUSPECT]
             self.desk.crashed(delivery, False, "went, and its consumer with it")
-        elif marked(delivery) or (returns >= 2 and h.HELD not in delivery.message.headers):
+        elif h.marked(delivery.message.headers) or (returns >= 2 and h.HELD not in delivery.message.headers):
             self._suspects.append((delivery, place))
         else:
             self._new(delivery, place)
@@ -133,6 +132,8 @@ class Reception:
                 chosen[place.team] = (delivery, place)
             else:
                 place.team.open_quarantine()
+                place.intake.beware()
+                self.pacing.adapt(place.team, place.intake)
                 self._not_yet(delivery, random.uniform(0.1, SUSPECT_WAITS))
         self._suspects.clear()
         for delivery, place in chosen.values():
@@ -211,10 +212,6 @@ class Reception:
     def recalled(self, queue: str, which: Callable[[Delivery], bool]) -> None:
         """Another consumer is to have these keys."""
         self.desk.give_back(self.desk.places[queue].intake.recall(which))
-
-    def looked_at(self, queue: str) -> None:
-        """What comes back from a look has not run."""
-        self.desk.places[queue].intake.looked_at = time.monotonic()
 
     def reports(self) -> list[WorkerReport]:
         """How it goes."""

@@ -88,3 +88,9 @@ def revived(headers: Mapping[str, Header]) -> Headers:
     gone = {*_OF_A_DEATH, *_OF_THE_PAST}
     kept = {name: value for name, value in headers.items() if name not in gone}
     return rescheduled(kept)
+
+
+def marked(headers: Headers) -> bool:
+    """The event is suspected of killing executors: it came back twice without an outcome, or has killed one. If it
+    comes back again without an outcome, that is counted: so whoever only held it gives it back as a fresh copy."""
+    return bool(headers) and (SUSPECT in headers or number(headers, CRASHES) > 0)

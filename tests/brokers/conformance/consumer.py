@@ -189,9 +189,6 @@ class _Listener:
             consumer._delivered = [each for each in consumer._delivered if each not in back]
             consumer._hold.give_back(back)
 
-    def looked_at(self, queue: str) -> None:
-        return
-
     def reports(self) -> list[WorkerReport]:
         with self._noted() as consumer:
             return consumer.reports

@@ -1,18 +1,19 @@
 """Looking at events without taking them, and sweeping the dead letters."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
 from postroom.brokers.base import Fate
 from postroom.errors import BrokerError
+from postroom.wire import headers as h
 from postroom.wire.headers import revived
 from postroom.wire.message import Message
 
 from . import messages, topology
 from .confirms import ConfirmChannel, Outcome, Outgoing
 from .io import Channel, ChannelClosed, Link
-from .pauses import tell_of_a_look
 
 WINDOW: Final = 500  # letters on their way back to their queue
 HANDFUL: Final = 2_000  # letters that one consumer of a sweep may hold
@@ -33,13 +34,17 @@ async def peek(link: Link, queue: str, limit: int) -> list[Message]:
         await channel.close()
         return taken
     arrived = asyncio.Event()
+    marked: dict[int, Message] = {}
 
-    def on_message(_channel: object, _method: object, properties: bytes, body: bytes) -> None:
-        taken.append(messages.decode(properties, body)[0])
+    def on_message(_channel: object, method: Any, properties: bytes, body: bytes) -> None:
+        message = messages.decode(properties, body)[0]
+        taken.append(message)
+        if h.marked(message.headers):
+            marked[method.delivery_tag] = message
         arrived.set()
 
     await channel.call("basic_qos", prefetch_count=wanted)
-    await channel.call("basic_consume", queue=queue, on_message_callback=on_message)
+    await channel.call("basic_consume", queue=queue, on_message_callback=on_message, consumer_tag="peek")
     while len(taken) < wanted:
         arrived.clear()
         try:
@@ -47,9 +52,37 @@ async def peek(link: Link, queue: str, limit: int) -> list[Message]:
                 await arrived.wait()
         except TimeoutError:
             break
-    await tell_of_a_look(link, queue)  # before they go back
+    if marked:
+        await channel.call("basic_cancel", consumer_tag="peek")  # or the copies would come here
+        await _replace(link, channel, queue, marked)
     await channel.close()
     return taken[:wanted]
+
+
+async def _replace(link: Link, channel: Channel, queue: str, marked: dict[int, Message]) -> None:
+    """Gives marked events back as fresh copies: that they return would be counted against them. Who may not publish,
+    or gets no confirm, gives them back as they are."""
+    confirms = await ConfirmChannel.on(link)
+    left = len(marked)
+    all_settled = asyncio.Event()
+
+    def replaced(tag: int) -> Callable[[Outgoing, Outcome], None]:
+        def settled(_: Outgoing, outcome: Outcome) -> None:
+            nonlocal left
+            left -= 1
+            if outcome is Outcome.CONFIRMED and channel.open:
+                channel.raw.basic_ack(tag)
+            if left == 0:
+                all_settled.set()
+
+        return settled
+
+    for tag, message in marked.items():
+        properties = messages.encode_shortened(message, message.headers)
+        confirms.publish([Outgoing(message.id, topology.EXCHANGE, queue, properties, message.body, replaced(tag))])
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(STANDSTILL):
+            await all_settled.wait()
 
 
 async def sweep(link: Link, queue: str, judge: Callable[[Message], Fate]) -> dict[Fate, int]:

@@ -11,8 +11,8 @@ import pika
 from postroom.wire import headers as h
 
 from . import messages, topology
-from .declaring import MAY_NOT, exchange
-from .io import Channel, ChannelClosed, Link
+from .declaring import exchange
+from .io import Channel, Link
 
 POLL: Final = 60.0  # seconds; a notice can be lost
 
@@ -45,25 +45,9 @@ def _announce(channel: Channel, queue: str) -> None:
     channel.raw.basic_publish(topology.CONTROL, "", queue.encode(), properties)
 
 
-LOOKING: Final = "looking at "  # before a queue's name in a notice
-
-
-async def tell_of_a_look(link: Link, queue: str) -> None:
-    """Tells the consumers that the events at the head of the queue come back from a mere look, not from a worker."""
-    channel = await link.channel()
-    try:
-        await topology.declare_control(link)
-        channel.raw.basic_publish(topology.CONTROL, "", f"{LOOKING}{queue}".encode())
-        await channel.close()
-    except ChannelClosed as error:
-        if error.code != MAY_NOT:  # an account that may only look
-            raise
-
-
 async def listen(link: Link, noticed: Callable[[str], None], asked: Callable[[bytes, str], None]) -> None:
-    """Calls ``noticed`` with a queue's name whenever it may have been paused or resumed, and with LOOKING before the
-    name when somebody looks at it; and ``asked`` with the body and the address for the answer when somebody asks how
-    it goes."""
+    """Calls ``noticed`` with a queue's name whenever it may have been paused or resumed, and ``asked`` with the body
+    and the address for the answer when somebody asks how it goes."""
     await topology.declare_control(link)
     channel = await link.channel()
     mine = await channel.call("queue_declare", queue="", exclusive=True, auto_delete=True)

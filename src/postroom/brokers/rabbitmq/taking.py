@@ -10,7 +10,7 @@ from postroom.errors import BrokerError, SettingsError
 
 from . import patience, topology
 from .io import Channel, Link, NoAnswer, log
-from .pauses import LOOKING, POLL, is_paused
+from .pauses import POLL, is_paused
 from .shards import TURN, WINDOW, Shard, Share
 from .source import Source
 
@@ -241,12 +241,7 @@ class Taking:
                 self._listener.resumed(source.queue)
 
     def noticed(self, queue: str) -> None:
-        """The queue may have been paused or resumed, or, with LOOKING before its name, is looked at."""
-        if queue.startswith(LOOKING):
-            looked_at = queue.removeprefix(LOOKING)
-            if looked_at in self.sources:
-                self._listener.looked_at(looked_at)
-            return
+        """The queue may have been paused or resumed."""
         source = self.sources.get(queue)
         if source is not None:
             self._start(self._align(source, fresh=True))
