@@ -6,6 +6,7 @@ import sys
 
 SOAKS = {
     "sqlite-kill": "SIGKILL to publishers, consumers and executors on one SQLite file",
+    "night": "faults in a running system, one after the other: which check fires, how soon, and what it says",
     "alarm": "RabbitMQ's memory alarm under load",
     "long-jobs": "jobs that outlast three heartbeats with the GIL held, and RabbitMQ's consumer_timeout",
     "broker-restarts": "SIGKILL to RabbitMQ during steady publish and consume, and while queues are declared",

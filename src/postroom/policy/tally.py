@@ -1,10 +1,10 @@
-"""The recent pace of a queue in one consumer: sums that forget, half of them in a minute."""
+"""The recent pace of a queue in one consumer: sums that forget, half of them in a quarter of a minute."""
 
 import math
 
 from msgspec import Struct
 
-HALF_LIFE = 60.0
+HALF_LIFE = 15.0
 
 
 class Tally(Struct):
