@@ -150,7 +150,7 @@ class Night:
             Fault("broker down", ("consumers",), "cannot connect", 15, self.down()),
             Fault("broker alarm", ("worker",), ALARM, 15, self.memory_alarm()),
             Fault("disk nearly full", ("worker",), ALARM, 20, self.disk_alarm()),
-            Fault("worker deaf", ("worker",), "none has come to it for a minute", 90, self.deaf()),
+            Fault("worker deaf", ("worker",), "answered within", 20, self.deaf()),
         ]
 
 
