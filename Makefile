@@ -2,7 +2,7 @@
 # The first of them makes .venv, for which only Python 3.11 or newer is needed.
 
 PYTHON := .venv/bin/python
-JOBS ?= 3
+JOBS ?= 4
 PYTEST := $(PYTHON) -m pytest -n $(JOBS) --dist loadscope
 BROKER ?=
 CASE ?=
@@ -12,7 +12,7 @@ CASE ?=
 run: .venv/.made ## the example chat [BROKER=amqp://user@host/vhost]
 	@$(PYTHON) examples/chat/run.py $(if $(BROKER),--broker '$(BROKER)')
 
-test: .venv/.made ## the tests in their short forms [JOBS=3]
+test: .venv/.made ## the tests in their short forms [JOBS=4]
 	@tests/install_broker.sh
 	@$(PYTEST) -m 'not slow'
 

@@ -17,12 +17,12 @@ HARD = "was killed at its hard time limit"
 
 
 def run(broker: str, short: bool = False) -> Result:
-    """1,000 good events, 20 restarts and peeks, 4 broker kills; a fifth of that in the short form."""
+    """1,000 good events, 20 restarts and peeks, 4 broker kills; a tenth of that in the short form."""
     result = Result(f"poison-neighbours on {broker}")
     with scene(broker) as here:
         if here.node is not None:
             here.url += f"?heartbeat={HEARTBEAT}"
-        _soak(here, 200 if short else 1000, 4 if short else 20, 1 if short else 4, result)
+        _soak(here, 100 if short else 1000, 2 if short else 20, 1 if short else 4, result)
     return result
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from postroom.policy.checks import State
 from tests.docs.pages import ROOT, anchors
+from tests.rabbit import RabbitNode
 
 from .project import Project, Result, eventually
 
@@ -91,7 +92,17 @@ def test_from_start_to_end(project: Project) -> None:
         assert result.status in (2, 3), result
 
 
-def test_a_backlog_and_a_stuck_worker(project: Project) -> None:
+def test_a_backlog_and_a_stuck_worker(local: Project) -> None:
+    see_a_stuck_worker(local)
+
+
+@pytest.mark.slow
+@pytest.mark.rabbitmq
+def test_a_backlog_and_a_stuck_worker_on_rabbitmq(tmp_path: Path, rabbit_node: RabbitNode) -> None:
+    see_a_stuck_worker(Project(tmp_path, rabbit_node.url))
+
+
+def see_a_stuck_worker(project: Project) -> None:
     """A worker that does one event a second, and then one for a minute."""
     workers = project.folder / "shop" / "workers.py"
     workers.write_text(

@@ -71,6 +71,14 @@ class Shop:
         return pid
 
 
+@pytest.fixture(params=["sqlite", pytest.param("rabbitmq", marks=[pytest.mark.rabbitmq, pytest.mark.slow])])
+def project(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
+    """What the consumer does at a reload depends little on the broker: RabbitMQ is for the long run of the tests."""
+    if request.param == "sqlite":
+        return Project(tmp_path, f"sqlite:///{tmp_path}/postroom.db")
+    return Project(tmp_path, request.getfixturevalue("rabbit_node").url)
+
+
 @pytest.fixture
 def shop(project: Project) -> Iterator[Callable[..., Shop]]:
     started: list[Shop] = []

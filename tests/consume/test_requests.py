@@ -119,11 +119,16 @@ def test_what_is_buried_is_told_too(stage: Stage) -> None:
     with pytest.raises(RequestFailed) as raised:
         ask("ok", text="x" * 2000)
     assert (raised.value.error, raised.value.text) == ("TooLarge", "it is 2021 bytes, the queue's max_bytes is 1000")
+    stage.until(lambda: len(stage.dead("asks")) == 3)
+    assert not any(h.REPLY_TO in letter.headers or h.DEADLINE in letter.headers for letter in stage.dead("asks"))
+
+
+@pytest.mark.slow
+def test_who_swallows_the_time_limit_is_told_too(stage: Stage) -> None:
+    consumer(stage)
     with pytest.raises(RequestFailed) as raised:
         ask("swallow", timeout=60.0)
     assert raised.value.error == "Crashed"
-    stage.until(lambda: len(stage.dead("asks")) == 4)
-    assert not any(h.REPLY_TO in letter.headers or h.DEADLINE in letter.headers for letter in stage.dead("asks"))
 
 
 def test_a_retry_is_a_retry_until_the_deadline(stage: Stage) -> None:

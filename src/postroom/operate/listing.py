@@ -1,7 +1,5 @@
 """The state of all queues."""
 
-import logging
-
 from msgspec import Struct, structs
 
 from postroom.brokers.base import Broker, Figures, MissingQueue
@@ -10,8 +8,6 @@ from postroom.policy.clear import backlog, pooled, time_to_clear
 from postroom.policy.report import WorkerReport
 
 from .names import check, known
-
-log = logging.getLogger("postroom.management")  # which commands show
 
 PATIENCE = 1.0
 """Seconds in which the consumers must tell of their pace."""
@@ -57,7 +53,9 @@ def _with_pace(broker: Broker, states: list[QueueState]) -> list[QueueState]:
     try:
         reports = broker.reports(expected, PATIENCE) if expected else []
     except BrokerError as error:
-        log.warning("the consumers cannot tell of their pace: %s", error)
+        import logging  # --help does without
+
+        logging.getLogger("postroom.management").warning("the consumers cannot tell of their pace: %s", error)
         reports = []
     return [
         _paced(state, state.figures, [report for report in reports if report.queue == state.queue])
