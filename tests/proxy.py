@@ -120,8 +120,11 @@ async def _forward(
     pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(256)
 
     async def read() -> None:
-        while data := await reader.read(65536):
-            await pieces.put((loop.time() + way.latency, data))
+        try:
+            while data := await reader.read(65536):
+                await pieces.put((loop.time() + way.latency, data))
+        except OSError:  # reset by its end: the other one is to know
+            reset()
         await pieces.put((loop.time() + way.latency, b""))
 
     reading = asyncio.ensure_future(read())
