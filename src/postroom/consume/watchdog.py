@@ -41,7 +41,7 @@ class Watchdog:
         """Looks until cancelled."""
         while True:
             await asyncio.sleep(EVERY)
-            for place in self._desk.places.values():
+            for place in list(self._desk.places.values()):  # a reload may add to them meanwhile
                 await self._look(place.intake)
                 self._looked = time.monotonic()
 
