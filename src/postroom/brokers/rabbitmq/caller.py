@@ -3,12 +3,13 @@
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 from postroom.brokers.pending import Pending
 from postroom.errors import BrokerError, NoReply, NotPublished, SettingsError
 
+from .background import Background
 from .confirms import Outcome, Outgoing
 from .connecting import CannotConnect, pauses
 from .io import ChannelClosed, Link
@@ -30,7 +31,7 @@ class Caller:
         self._linking = asyncio.Lock()
         self._lines: dict[str, Line] = {}
         self._waiting: dict[str, list[Request]] = {}  # until their queue's line is open
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background(loop)
 
     def submit(self, request: Request) -> None:
         """Sends it, soon. Raises NotPublished when too many wait for their replies."""
@@ -47,8 +48,7 @@ class Caller:
 
     async def close(self) -> None:
         """Says goodbye."""
-        for task in self._tasks:
-            task.cancel()
+        self._background.cancel()
         for identity in self._pending.identities():
             self._pending.fail(
                 identity, NoReply(f"the request {identity} gets no reply: this program closed the broker")
@@ -69,7 +69,7 @@ class Caller:
             )
         elif outcome is Outcome.RETURNED:  # somebody deleted the queue or its binding: declare it anew, once
             request.again, request.returned = True, False
-            self._start(self._declare_again(request))
+            self._background.start(self._declare_again(request))
 
     def _take(self) -> None:
         with self._lock:
@@ -92,7 +92,7 @@ class Caller:
             self._waiting[queue] += requests
         else:
             self._waiting[queue] = requests
-            self._start(self._prepare(queue))
+            self._background.start(self._prepare(queue))
 
     def _overdue(self, request: Request) -> None:
         waiting = self._waiting.get(request.queue, ())
@@ -150,16 +150,6 @@ class Caller:
             line.ask([request])
         else:
             self._refuse(request, "its queue was deleted, and then the connection was lost")
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.result()  # a mistake of ours is told by the loop's handler
 
 
 def _passing(error: Exception) -> bool:

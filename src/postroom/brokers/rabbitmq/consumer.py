@@ -1,8 +1,7 @@
 """The hold: two connections that outlast every failure, the queues taken from, and the way back for events."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
 from postroom.brokers.base import Delivery, InHandLimit, Listener
 from postroom.errors import BrokerError, SettingsError
@@ -11,6 +10,7 @@ from postroom.wire.reply import Reply
 
 from . import patience, topology
 from .asking import answer
+from .background import Background
 from .connecting import pauses
 from .io import Link, log
 from .outbox import Outbox
@@ -35,8 +35,9 @@ class RabbitMQHold:
         self._name = name
         self._connect = connect
         self._replacement = Replacement(Outbox(lambda: connect(f"{name} retries")), self._lament)
-        self._taking = Taking(loop, listener, name, connect, self._lament, self._start)
-        self._tasks: set[asyncio.Task[None]] = set()
+        # A mistake in it may leave this hold deaf: the consumer's handler ends the process then.
+        self._background = Background(loop)
+        self._taking = Taking(loop, listener, name, connect, self._lament, self._background.start)
         self._said: set[str] = set()  # troubles already logged since the last good connection
 
     async def open(self) -> None:
@@ -52,8 +53,8 @@ class RabbitMQHold:
                     raise BrokerError(f"{self._name}: {error}") from error
                 self._lament(str(error))
                 await asyncio.sleep(next(waits))
-        self._start(self._keep())
-        self._start(self._taking.poll())
+        self._background.start(self._keep())
+        self._background.start(self._taking.poll())
         self._taking.align_all()
 
     async def _prepared(self) -> Link:
@@ -68,7 +69,7 @@ class RabbitMQHold:
         return link
 
     def _asked(self, body: bytes, address: str) -> None:
-        self._start(answer(self._listener, self._replacement, body, address))
+        self._background.start(answer(self._listener, self._replacement, body, address))
 
     async def _keep(self) -> None:
         while not self._taking.closing:
@@ -141,7 +142,7 @@ class RabbitMQHold:
             if source.aligned:
                 source.give_back(tags)
             else:
-                self._start(source.give_back_when_aligned(tags))
+                self._background.start(source.give_back_when_aligned(tags))
 
     async def reschedule(self, delivery: Delivery, headers: Headers, delay: float) -> bool:
         """As ``Hold.reschedule``; see ``Replacement.reschedule``."""
@@ -162,8 +163,7 @@ class RabbitMQHold:
     async def close(self) -> None:
         """As ``Hold.close``."""
         self._taking.closing = True
-        for task in list(self._tasks):
-            task.cancel()
+        self._background.cancel()
         link = self._taking.link
         if link is not None and link.alive:
             closing = [self._loop.create_task(source.close()) for source in self._taking.sources.values()]
@@ -172,14 +172,3 @@ class RabbitMQHold:
             await link.close()
         await self._replacement.close()
         self._taking.fall()
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            # What it raised is a mistake of ours, which may leave this hold deaf: the loop's handler ends us.
-            task.result()
