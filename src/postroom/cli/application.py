@@ -8,6 +8,8 @@ from postroom.brokers.base import Broker
 from postroom.errors import PostroomError
 from postroom.settings import Settings, override, settings
 
+from .usage import UsageError
+
 
 def settings_for(args: Any) -> Settings:
     """The settings in force for a command, before anything of the application is imported."""
@@ -16,6 +18,15 @@ def settings_for(args: Any) -> Settings:
         sys.path.insert(0, here)
     override(app=args.app, broker=args.broker)
     return settings()
+
+
+def application_for(args: Any) -> tuple[str, Settings]:
+    """The application a command runs, not imported yet, and the settings in force. Raises UsageError where none is
+    named."""
+    current = settings_for(args)
+    if current.app is None:
+        raise UsageError("which application? Name its module with --app MODULE or POSTROOM_APP")
+    return current.app, current
 
 
 def broker_for(args: Any) -> Broker:

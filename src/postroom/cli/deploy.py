@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from .application import settings_for
-from .usage import UsageError
+from .application import application_for
 
 OUTPUTS = ("supervisor", "systemd", "cron", "nagios")
 
@@ -18,11 +17,9 @@ def run(args: Any) -> int:
     """Prints it. Whatever depends on queues is one line, or one block, for each."""
     import importlib
 
-    current = settings_for(args)
-    if current.app is None:
-        raise UsageError("which application? Name its module with --app MODULE or POSTROOM_APP")
+    app, _ = application_for(args)
     from postroom.operate.deploy.plan import plan
 
     output = importlib.import_module(f"postroom.operate.deploy.{args.output}")
-    print(getattr(output, args.output)(plan(current.app, args.user)), end="")
+    print(getattr(output, args.output)(plan(app, args.user)), end="")
     return 0

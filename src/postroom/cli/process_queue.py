@@ -6,10 +6,9 @@ from typing import Any
 from postroom.errors import PostroomError
 from postroom.settings import masked
 
-from .application import settings_for
+from .application import application_for
 from .numbers import address, seconds
 from .text import safe
-from .usage import UsageError
 
 
 def add_arguments(parser: Any) -> None:
@@ -42,9 +41,7 @@ def add_arguments(parser: Any) -> None:
 
 def run(args: Any) -> int:
     """Consumes until stopped. The application is imported by executors, never here, unless ``--in-process``."""
-    current = settings_for(args)
-    if current.app is None:
-        raise UsageError("which application? Name its module with --app MODULE or POSTROOM_APP")
+    app, current = application_for(args)
     queues = None if args.all else list(args.queue)
     flags = {} if args.broker is None else {"broker": args.broker}
     from .log import log_to_stderr
@@ -55,8 +52,8 @@ def run(args: Any) -> int:
         from postroom.consume import inprocess
         from postroom.operate.application import load
 
-        load(current.app)
-        return inprocess.run(current.app, queues, flags, _tell if each else _tell_nobody)
+        load(app)
+        return inprocess.run(app, queues, flags, _tell if each else _tell_nobody)
     if current.broker.startswith("memory:"):
         raise PostroomError(
             f"{masked(current.broker)} lives inside one process, so no other can publish to it: "
@@ -66,7 +63,7 @@ def run(args: Any) -> int:
 
     from postroom.consume.consumer import Options, consume
 
-    return asyncio.run(consume(Options(current.app, queues, flags, args.grace, each, args.health)))
+    return asyncio.run(consume(Options(app, queues, flags, args.grace, each, args.health)))
 
 
 def _tell(line: str) -> None:

@@ -3,9 +3,8 @@
 import os
 from typing import Any
 
-from .application import settings_for
+from .application import application_for
 from .numbers import seconds
-from .usage import UsageError
 
 
 def add_arguments(parser: Any) -> None:
@@ -25,9 +24,7 @@ def add_arguments(parser: Any) -> None:
 
 def run(args: Any) -> int:
     """Runs them until SIGTERM or Ctrl-C."""
-    current = settings_for(args)
-    if current.app is None:
-        raise UsageError("which application? Name its module with --app MODULE or POSTROOM_APP")
+    app, _ = application_for(args)
     if args.reload:
         from postroom.supervise.watch import check_installed
 
@@ -38,4 +35,4 @@ def run(args: Any) -> int:
 
     from postroom.supervise import together
 
-    return asyncio.run(together.run(current.app, args.grace, args.reload, args.json))
+    return asyncio.run(together.run(app, args.grace, args.reload, args.json))
