@@ -51,6 +51,7 @@ def door() -> Iterator[Door]:
     its.close()
 
 
+@pytest.mark.slow  # its bound is of a machine that does nothing else
 def test_five_hundred_consumers_do_not_storm(door: Door) -> None:
     """Each tries twice in 5 s on average, once the first attempts are over; in no second do all come."""
     fleet = 500
